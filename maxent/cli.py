@@ -1,0 +1,439 @@
+"""The command line: `maxent fit | quantile | sample | check`.
+
+    maxent fit FILE --column NAME --degree 6 --plot fit.png
+    maxent fit --moments 1,0,1,0,2.5 --support=-inf,inf
+    maxent quantile --example faithful -p 0.05,0.5,0.95
+    maxent sample --example faithful -n 1000 --seed 1
+    maxent check --moments 1,0.5,0.2 --support 0,1
+
+Data go to stdout, all talk to stderr. Exit codes: 0 an answer, 1 no answer (the reason is a
+`Status`), 2 a wrong command or bad input. With --json stdout gets exactly one document or nothing;
+in it an infinite number is the string "inf" or "-inf" and what is not a number is null.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import math
+import os
+import sys
+import time
+from enum import Enum
+
+import numpy as np
+
+from maxent import plot, reading
+from maxent.feasibility import check
+from maxent.solver import fit, solve
+from maxent.status import SolveError
+
+OK, NO_ANSWER, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+KINDS = ("raw", "central", "standardized", "chebyshev")
+DEGREE = 6
+PRINTED = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+VALUE_OPTIONS = ("--support", "--moments", "--probability", "-p")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    try:
+        arguments = _parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
+        code = arguments.run(arguments)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # the reader has all it wants, as in `maxent sample ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except SolveError as error:
+        return _complain(error, NO_ANSWER)
+    except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
+        return _complain(error, BAD_INPUT)
+
+
+def _complain(error: Exception, code: int) -> int:
+    message = " ".join(str(error).split()) or type(error).__name__
+    print(f"maxent: {message}", file=sys.stderr)
+    return code
+
+
+# ------------------------------------------------------------------------------- arguments
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="maxent",
+        description="The distribution of maximum entropy, from data or from moments.",
+        epilog="Exit codes: 0 an answer, 1 no answer (stderr says why), 2 a wrong command or input.",
+    )
+    parser.add_argument("--version", action="version", version=f"maxent {_version()}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    source = _source_options()
+    add = commands.add_parser("fit", parents=[source], help="fit a density and describe it")
+    add.add_argument("--plot", metavar="FILE", help="draw the density (png, pdf, svg, ...)")
+    add.set_defaults(run=_run_fit)
+
+    add = commands.add_parser("quantile", parents=[source], help="quantiles of the density")
+    add.add_argument(
+        "-p",
+        "--probability",
+        metavar="P,...",
+        type=_numbers,
+        default=list(PRINTED),
+        help="probabilities between 0 and 1 (default: %s)" % ",".join(map(str, PRINTED)),
+    )
+    add.set_defaults(run=_run_quantile)
+
+    add = commands.add_parser("sample", parents=[source], help="draw from it, one value a line")
+    add.add_argument("-n", "--size", type=_size, default=10, help="how many values (default: 10)")
+    add.add_argument("--seed", type=_size, help="for the same values again")
+    add.set_defaults(run=_run_sample)
+
+    add = commands.add_parser("check", help="has any distribution these moments?")
+    _moment_options(add, required=True)
+    add.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    add.set_defaults(run=_run_check)
+    return parser
+
+
+def _source_options() -> argparse.ArgumentParser:
+    """Where the density comes from: the same options for every command that has one."""
+    options = argparse.ArgumentParser(add_help=False)
+    options.add_argument(
+        "file", nargs="?", metavar="FILE", help="CSV, Parquet, npy or npz; - for standard input"
+    )
+    options.add_argument("--column", metavar="NAME", help="which column of it")
+    options.add_argument(
+        "--example", metavar="NAME", help="a bundled table instead: " + ", ".join(reading.EXAMPLES)
+    )
+    options.add_argument(
+        "--degree", metavar="K", type=_degree, help=f"moments to match (default: {DEGREE}), or auto"
+    )
+    options.add_argument(
+        "--nan",
+        choices=("raise", "omit"),
+        default="raise",
+        help="what to do about missing values (default: raise)",
+    )
+    _moment_options(options, required=False)
+    options.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    return options
+
+
+def _moment_options(options: argparse.ArgumentParser, *, required: bool) -> None:
+    options.add_argument(
+        "--moments",
+        metavar="M0,M1,...",
+        type=_numbers,
+        required=required,
+        help="moments instead of data; the first is m0 = 1",
+    )
+    options.add_argument(
+        "--kind", choices=KINDS, default="raw", help="what the moments are (default: raw)"
+    )
+    options.add_argument(
+        "--support",
+        metavar="LO,HI",
+        type=_support,
+        required=required,
+        help="where the density lives, -inf and inf allowed (default for data: their range)",
+    )
+
+
+def _joined(argv: list[str]) -> list[str]:
+    """`--support -1,1` as `--support=-1,1`, lest argparse take -1,1 for an option."""
+    joined: list[str] = []
+    for word in argv:
+        if joined and joined[-1] in VALUE_OPTIONS and word.startswith("-") and "," in word:
+            word = f"{joined.pop()}={word}" if len(joined[-1]) > 2 else f"{joined.pop()}{word}"
+        joined.append(word)
+    return joined
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        return [float(word) for word in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list like 1,0.5,0.25") from None
+
+
+def _support(text: str) -> tuple[float, float]:
+    ends = _numbers(text)
+    if len(ends) != 2:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a pair like 0,1 or -inf,inf")
+    return ends[0], ends[1]
+
+
+def _degree(text: str) -> int | str:
+    return text if text == "auto" else _size(text)
+
+
+def _size(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = -1
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
+    return number
+
+
+def _version() -> str:
+    from importlib import metadata
+
+    return metadata.version("maxent")
+
+
+# --------------------------------------------------------------------------------- source
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """The density of one command, and what is known of where it comes from."""
+
+    density: object
+    title: str
+    label: str | None = None
+    data: np.ndarray | None = None
+
+
+def _source(arguments) -> Source:
+    ways = [arguments.file, arguments.example, arguments.moments]
+    if sum(way is not None for way in ways) != 1:
+        raise ValueError("give one of FILE, --example and --moments (maxent fit --help says more)")
+    if arguments.moments is not None:
+        return _source_of_moments(arguments)
+    if arguments.example is not None:
+        data, column = reading.read_example(arguments.example, arguments.column)
+        name = arguments.example
+    else:
+        progress = _Progress()
+        data = reading.read_column(arguments.file, arguments.column, progress=progress)
+        progress.clear()
+        name = "stdin" if arguments.file == "-" else os.path.basename(arguments.file)
+        column = arguments.column
+    title = f"{name}: {column}" if column else name
+    data = _without_missing(data, title, arguments.nan)
+    degree = DEGREE if arguments.degree is None else arguments.degree
+    density = fit(data, degree, support=arguments.support)
+    _mention_atoms(data, density)
+    return Source(density, title, column, data)
+
+
+def _source_of_moments(arguments) -> Source:
+    for option in ("column", "degree"):
+        if getattr(arguments, option) is not None:
+            raise ValueError(f"--{option} belongs to data, not to --moments")
+    if arguments.support is None:
+        raise ValueError("moments need a --support, such as 0,1 or -inf,inf")
+    density = solve(arguments.moments, support=arguments.support, kind=arguments.kind)
+    return Source(density, f"{len(arguments.moments) - 1} {arguments.kind} moments")
+
+
+def _without_missing(data: np.ndarray, name: str, policy: str) -> np.ndarray:
+    missing = np.count_nonzero(np.isnan(data))
+    if missing == 0:
+        return data
+    if missing == data.size:
+        raise ValueError(f"{name}: all {data.size} values are missing")
+    if policy == "raise":
+        raise ValueError(
+            f"{name}: {missing} of {data.size} values are missing; --nan omit leaves them out"
+        )
+    print(f"maxent: {missing} of {data.size} values left out (missing)", file=sys.stderr)
+    return data[~np.isnan(data)]
+
+
+def _mention_atoms(data: np.ndarray, density) -> None:
+    """A density over a handful of distinct values is smooth where the data are not: say so."""
+    distinct = np.unique(data).size
+    if distinct <= _degree_of(density):
+        print(
+            f"maxent: only {distinct} distinct values for {_degree_of(density)} moments; "
+            "for atoms at known places use maxent.Discrete from Python",
+            file=sys.stderr,
+        )
+
+
+class _Progress:
+    """A line on stderr while a long file is read; nothing unless stderr is a terminal."""
+
+    PATIENCE = 1.0  # seconds before the first word: most files are done by then
+
+    def __init__(self):
+        self.started = time.monotonic()
+        self.shown = False
+
+    def __call__(self, done: int, total: int) -> None:
+        if sys.stderr.isatty() and time.monotonic() - self.started > self.PATIENCE:
+            self.shown = True
+            print(f"\rreading {100 * done / max(total, 1):3.0f} %", end="", file=sys.stderr)
+
+    def clear(self) -> None:
+        if self.shown:
+            print("\r             \r", end="", file=sys.stderr)
+
+
+# -------------------------------------------------------------------------------- commands
+
+
+def _run_fit(arguments) -> int:
+    source = _source(arguments)
+    report = _described(source)
+    text = _as_json(report) if arguments.json else _as_table(report)
+    if arguments.plot:
+        title = source.title if source.data is None else f"{source.title}, {_caption(report)}"
+        plot.save(source.density, arguments.plot, data=source.data, title=title, label=source.label)
+    print(text)
+    if arguments.plot:
+        print(f"maxent: drawn in {arguments.plot}", file=sys.stderr)
+    return OK
+
+
+def _run_quantile(arguments) -> int:
+    probabilities = np.array(arguments.probability)
+    outside = probabilities[~((probabilities >= 0) & (probabilities <= 1))]
+    if outside.size:
+        raise ValueError(f"{outside[0]:g} is not a probability between 0 and 1")
+    quantiles = _source(arguments).density.ppf(probabilities)
+    if arguments.json:
+        print(_as_json({"probabilities": probabilities, "quantiles": quantiles}))
+    else:
+        for u, x in zip(probabilities.tolist(), quantiles.tolist(), strict=True):
+            print(f"{u!r}\t{x!r}")
+    return OK
+
+
+def _run_sample(arguments) -> int:
+    density = _source(arguments).density
+    values = density.rvs(arguments.size, random_state=np.random.default_rng(arguments.seed))
+    if arguments.json:
+        print(_as_json({"seed": arguments.seed, "sample": values}))
+    else:
+        sys.stdout.writelines(f"{x!r}\n" for x in values.tolist())
+    return OK
+
+
+def _run_check(arguments) -> int:
+    report = check(arguments.moments, support=arguments.support, kind=arguments.kind)
+    if arguments.json:
+        print(_as_json(_fields(report)))
+    else:
+        print(report)
+    return OK if report.feasible else NO_ANSWER
+
+
+# ---------------------------------------------------------------------------------- output
+
+
+def _described(source: Source) -> dict:
+    density = source.density
+    report = {
+        "source": source.title,
+        "values": None if source.data is None else source.data.size,
+        "support": density.support(),
+        "degree": _degree_of(density),
+        "basis": density.basis.name,
+        "coefficients": density.coefficients,
+        "mean": density.mean(),
+        "standard_deviation": density.std(),
+        "skewness": density.moment(3, "standardized"),
+        "kurtosis": density.moment(4, "standardized"),
+        "entropy": density.entropy(),
+        "probabilities": PRINTED,
+        "quantiles": density.ppf(np.array(PRINTED)),
+    }
+    if source.data is not None:
+        report["data_quantiles"] = np.quantile(source.data, PRINTED)
+    report["certificate"] = _fields(density.certificate)
+    return report
+
+
+def _degree_of(density) -> int:
+    return density.degree
+
+
+def _fields(record) -> dict:
+    return {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
+
+
+def _as_json(report: dict) -> str:
+    return json.dumps(_plain(report), allow_nan=False, ensure_ascii=False, indent=2)
+
+
+def _plain(value):
+    """What JSON knows: lists for arrays, names for enums, "inf" for infinity, null for nan."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, Enum):
+        return value.name
+    if dataclasses.is_dataclass(value):
+        return _plain(_fields(value))
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value
+
+
+def _caption(report: dict) -> str:
+    return f"maximum entropy with {report['degree']} moments"
+
+
+def _as_table(report: dict) -> str:
+    """The fit for a person: about fifteen short lines."""
+    number = _formatter(report["quantiles"], report["standard_deviation"])
+    lo, hi = report["support"]
+    values = "" if report["values"] is None else f", {report['values']:,} values"
+    certificate = report["certificate"]
+    rows = [
+        f"{report['source']}{values}",
+        "",
+        f"  support       {'[' if math.isfinite(lo) else '('}{number(lo)}, "
+        f"{number(hi)}{']' if math.isfinite(hi) else ')'}",
+        f"  moments       {report['degree']} matched, {report['basis']} basis",
+        f"  mean          {number(report['mean'])}",
+        f"  std. dev.     {report['standard_deviation']:.6g}",
+        f"  skewness      {report['skewness']:.6g}",
+        f"  kurtosis      {report['kurtosis']:.6g}  (3 for a normal)",
+        f"  entropy       {report['entropy']:.6g} nats",
+        "",
+        *_quantile_rows(report, number),
+        "",
+        f"  certificate   {certificate['status'].name.lower()} in {certificate['steps']} steps",
+        f"                moments met to {certificate['moment_error']:.1e}, "
+        f"mass to {certificate['mass_error']:.1e}",
+        f"                condition {certificate['condition']:.1e}, "
+        f"input good to {certificate['digits']:.0f} digits",
+    ]
+    return "\n".join(rows)
+
+
+def _quantile_rows(report: dict, number) -> list[str]:
+    columns = {
+        "quantiles": [f"{100 * u:g} %" for u in report["probabilities"]],
+        "  density": [number(x) for x in report["quantiles"]],
+    }
+    if "data_quantiles" in report:
+        columns["  data"] = [number(x) for x in report["data_quantiles"]]
+    width = 2 + max(len(cell) for cells in columns.values() for cell in cells)
+    return [
+        f"  {name:<12}" + "".join(f"{cell:>{width}}" for cell in cells)
+        for name, cells in columns.items()
+    ]
+
+
+def _formatter(values, spread):
+    """A format with enough digits to tell values apart that are far from zero for their spread."""
+    largest = float(np.abs(values).max())
+    digits = 5
+    if spread > 0 and largest > spread:
+        digits += math.ceil(math.log10(largest / spread))
+    return lambda x: f"{x:.{min(digits, 16)}g}"
