@@ -34,7 +34,7 @@ OK, NO_ANSWER, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 KINDS = ("raw", "central", "standardized", "chebyshev")
 DEGREE = 6
 PRINTED = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
-VALUE_OPTIONS = ("--support", "--moments", "--probability", "-p")
+LISTS = ("--support", "--moments")  # options whose value may begin with a minus sign
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -68,9 +68,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="maxent",
         description="The distribution of maximum entropy, from data or from moments.",
-        epilog="Exit codes: 0 an answer, 1 no answer (stderr says why), 2 a wrong command or input.",
+        epilog="Exit codes: 0 an answer, 1 no answer (stderr says why), 2 wrong command or input.",
     )
-    parser.add_argument("--version", action="version", version=f"maxent {_version()}")
+    parser.add_argument("--version", action=_Version, help="print the version and stop")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     source = _source_options()
@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="P,...",
         type=_numbers,
         default=list(PRINTED),
-        help="probabilities between 0 and 1 (default: %s)" % ",".join(map(str, PRINTED)),
+        help=f"probabilities between 0 and 1 (default: {','.join(map(str, PRINTED))})",
     )
     add.set_defaults(run=_run_quantile)
 
@@ -149,8 +149,8 @@ def _joined(argv: list[str]) -> list[str]:
     """`--support -1,1` as `--support=-1,1`, lest argparse take -1,1 for an option."""
     joined: list[str] = []
     for word in argv:
-        if joined and joined[-1] in VALUE_OPTIONS and word.startswith("-") and "," in word:
-            word = f"{joined.pop()}={word}" if len(joined[-1]) > 2 else f"{joined.pop()}{word}"
+        if joined and joined[-1] in LISTS and "," in word:
+            word = f"{joined.pop()}={word}"
         joined.append(word)
     return joined
 
@@ -183,10 +183,15 @@ def _size(text: str) -> int:
     return number
 
 
-def _version() -> str:
-    from importlib import metadata
+class _Version(argparse.Action):
+    def __init__(self, option_strings, dest, help):
+        super().__init__(option_strings, argparse.SUPPRESS, nargs=0, help=help)
 
-    return metadata.version("maxent")
+    def __call__(self, parser, namespace, values, option_string=None):
+        from importlib import metadata  # slow, and wanted by nobody else
+
+        print(f"maxent {metadata.version('maxent')}")
+        parser.exit()
 
 
 # --------------------------------------------------------------------------------- source

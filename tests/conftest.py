@@ -1,4 +1,4 @@
-"""Hypothesis profiles: `fixed` (the default) draws the same examples every time, `wide` many new ones.
+"""Hypothesis profiles: `fixed` (the default) draws the same examples again, `wide` many new ones.
 
     pytest --hypothesis-profile=wide
 """
