@@ -39,6 +39,8 @@ LISTS = ("--support", "--moments")  # options whose value may begin with a minus
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    if hasattr(sys.stdout, "reconfigure"):  # a terminal without Greek letters still gets an answer
+        sys.stdout.reconfigure(errors="replace")
     try:
         arguments = _parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
         code = arguments.run(arguments)
@@ -64,8 +66,14 @@ def _complain(error: Exception, code: int) -> int:
 # ------------------------------------------------------------------------------- arguments
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        """One line instead of the whole usage."""
+        self.exit(BAD_INPUT, f"maxent: {message} ({self.prog} --help says more)\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="maxent",
         description="The distribution of maximum entropy, from data or from moments.",
         epilog="Exit codes: 0 an answer, 1 no answer (stderr says why), 2 wrong command or input.",
@@ -190,7 +198,11 @@ class _Version(argparse.Action):
     def __call__(self, parser, namespace, values, option_string=None):
         from importlib import metadata  # slow, and wanted by nobody else
 
-        print(f"maxent {metadata.version('maxent')}")
+        try:
+            version = metadata.version("maxent")
+        except metadata.PackageNotFoundError:
+            version = "(not installed)"
+        print(f"maxent {version}")
         parser.exit()
 
 
@@ -210,7 +222,7 @@ class Source:
 def _source(arguments) -> Source:
     ways = [arguments.file, arguments.example, arguments.moments]
     if sum(way is not None for way in ways) != 1:
-        raise ValueError("give one of FILE, --example and --moments (maxent fit --help says more)")
+        raise ValueError("give one of FILE, --example and --moments")
     if arguments.moments is not None:
         return _source_of_moments(arguments)
     if arguments.example is not None:
@@ -368,7 +380,7 @@ def _fields(record) -> dict:
 
 
 def _as_json(report: dict) -> str:
-    return json.dumps(_plain(report), allow_nan=False, ensure_ascii=False, indent=2)
+    return json.dumps(_plain(report), allow_nan=False)
 
 
 def _plain(value):
@@ -395,6 +407,7 @@ def _caption(report: dict) -> str:
 def _as_table(report: dict) -> str:
     """The fit for a person: about fifteen short lines."""
     number = _formatter(report["quantiles"], report["standard_deviation"])
+    shape = _formatter([1.0], 1.0)
     lo, hi = report["support"]
     values = "" if report["values"] is None else f", {report['values']:,} values"
     certificate = report["certificate"]
@@ -406,8 +419,8 @@ def _as_table(report: dict) -> str:
         f"  moments       {report['degree']} matched, {report['basis']} basis",
         f"  mean          {number(report['mean'])}",
         f"  std. dev.     {report['standard_deviation']:.6g}",
-        f"  skewness      {report['skewness']:.6g}",
-        f"  kurtosis      {report['kurtosis']:.6g}  (3 for a normal)",
+        f"  skewness      {shape(report['skewness'])}",
+        f"  kurtosis      {shape(report['kurtosis'])}  (3 for a normal)",
         f"  entropy       {report['entropy']:.6g} nats",
         "",
         *_quantile_rows(report, number),
@@ -422,23 +435,24 @@ def _as_table(report: dict) -> str:
 
 
 def _quantile_rows(report: dict, number) -> list[str]:
-    columns = {
-        "quantiles": [f"{100 * u:g} %" for u in report["probabilities"]],
-        "  density": [number(x) for x in report["quantiles"]],
-    }
+    columns = [["quantiles", *(f"{100 * u:g} %  " for u in report["probabilities"])]]
+    columns.append(["density", *map(number, report["quantiles"])])
     if "data_quantiles" in report:
-        columns["  data"] = [number(x) for x in report["data_quantiles"]]
-    width = 2 + max(len(cell) for cells in columns.values() for cell in cells)
+        columns.append(["data", *map(number, report["data_quantiles"])])
+    widths = [max(map(len, column)) for column in columns]
     return [
-        f"  {name:<12}" + "".join(f"{cell:>{width}}" for cell in cells)
-        for name, cells in columns.items()
+        "  " + "   ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True))
+        for row in zip(*columns, strict=True)
     ]
 
 
 def _formatter(values, spread):
-    """A format with enough digits to tell values apart that are far from zero for their spread."""
+    """Five digits of the spread: enough far from zero, and rounding noise near zero is dropped."""
+    size = math.floor(math.log10(spread)) if spread > 0 else 0
     largest = float(np.abs(values).max())
-    digits = 5
-    if spread > 0 and largest > spread:
-        digits += math.ceil(math.log10(largest / spread))
-    return lambda x: f"{x:.{min(digits, 16)}g}"
+    digits = min(16, max(6, 5 + math.ceil(math.log10(max(largest, 1e-300))) - size))
+    return lambda x: f"{round(float(x), 5 - size) + 0.0:.{digits}g}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

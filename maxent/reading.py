@@ -15,6 +15,7 @@ import itertools
 import os
 import sys
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from importlib import resources
 from typing import BinaryIO
@@ -54,8 +55,6 @@ def read_column(
     except FileNotFoundError:
         raise FileNotFoundError(f"no file {path!r}{_near_files(path)}") from None
     except OSError as error:
-        if error.errno is None:
-            raise ValueError(f"{path}: {error}") from None
         raise type(error)(f"cannot read {path!r}: {error.strerror}") from None
 
 
@@ -69,6 +68,15 @@ def read_example(name: str, column: str | None = None) -> tuple[np.ndarray, str]
 
 
 def _read(stream: BinaryIO, name: str, column: str | None, progress: Progress | None) -> np.ndarray:
+    try:
+        return _read_by_content(stream, name, column, progress)
+    except (csv.Error, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ValueError(f"{name} cannot be read: {error}") from None
+
+
+def _read_by_content(
+    stream: BinaryIO, name: str, column: str | None, progress: Progress | None
+) -> np.ndarray:
     size = _size(stream)
     head = stream.peek(6)[:6]
     if head.startswith(b"\x1f\x8b"):
@@ -145,8 +153,6 @@ def _read_text(
         index = _choose(names, column, name)
         fields = _fields(rows, index, len(names), f"{name}, line")
         values = np.fromiter(_numbers(fields, f"{name}, line", report), float)
-    except csv.Error as error:
-        raise ValueError(f"{name} is not a table of text: {error}") from None
     finally:
         text.detach()  # the stream is not ours to close
     if values.size == 0:
