@@ -3,7 +3,7 @@
 A basis is its recurrence  φ_{j+1}(t) = (a_j t + b_j) φ_j(t) − d_j φ_{j−1}(t),  t = (x − loc)/scale,
 so the coefficients C_ji of φ_j in powers of x obey
 
-    C_{j+1,i} = A_j C_{j,i−1} + B_j C_{j,i} − d_j C_{j−1,i},   A_j = a_j/scale,  B_j = b_j − A_j loc,
+    C_{j+1,i} = A_j C_{j,i−1} + B_j C_{j,i} − d_j C_{j−1,i},  A_j = a_j/scale,  B_j = b_j − A_j loc,
 
 and E[φ_j] = Σ_i C_ji E[x^i]. The sum cancels: on [−1, 1] at j = 30 the terms reach 1e10, on
 [10, 11] 1e57. Double-double makes its own rounding small beside that of the input; what the
