@@ -104,13 +104,13 @@ class Witness:
     def value(self):
         """E[q] for that scale, rounded once."""
         value, _, largest = self.numbers
-        return float(value / largest)
+        return _float(value / largest)
 
     @property
     def tolerance(self):
         """Σ |q_i| error_i for that scale: E[q] < −tolerance is the proof."""
         _, tolerance, largest = self.numbers
-        return float(tolerance / largest)
+        return _float(tolerance / largest)
 
     @property
     def proven(self):
@@ -188,7 +188,7 @@ class Witness:
         return (
             [float(x) for x in double],
             [float(x) for x in simple],
-            float(value * abs(exact_scale) ** self.order),
+            _float(value * abs(exact_scale) ** self.order),
         )
 
     def _exact(self, double_roots, simple_roots):
@@ -253,7 +253,14 @@ class Feasibility:
         raise NotImplementedError
 
     def atoms(self, column):
-        """Positions t and weights of the measure on the boundary, or None for other columns."""
+        """Positions t and weights of the measure on the boundary.
+
+        None for other columns, and where a moment with infinite error made the boundary.
+        """
+        raise NotImplementedError
+
+    def resolved(self, column):
+        """Whether the moments say atoms, or only that they cannot tell atoms from narrow lumps."""
         raise NotImplementedError
 
     def mismatch(self, column):
@@ -309,16 +316,21 @@ class ContinuousFeasibility(Feasibility):
         )
 
     def atoms(self, column):
-        if self.verdict[column] != BOUNDARY:
+        if self.verdict[column] != BOUNDARY or not np.isfinite(self.tolerance[column]):
             return None
         return self._principal(column)
+
+    def resolved(self, column):
+        if self.atoms(column) is None:
+            return False
+        blur, gap = self.spread(column)
+        return blur < RESOLVED * min(gap, 1.0)
 
     def spread(self, column):
         """How far the atoms can be blurred within the uncertainty, and the least gap between them.
 
         E[q] <= margin + tolerance leaves an atom of weight w a variance up to that over w q''/2.
-        Where the first number (the widest of them, in t) is not far below the second, the moments
-        do not tell atoms from narrow lumps.
+        The first number is the widest of them, in t.
         """
         t, weights = self.atoms(column)
         base, side = (int(v) for v in self.form[column, :2])
@@ -384,6 +396,9 @@ class DiscreteFeasibility(Feasibility):
     def atoms(self, column):
         return self.found[column][1]
 
+    def resolved(self, column):
+        return self.found[column][1] is not None
+
 
 def examine(basis, moments, error):
     """Does any distribution on the basis' support have these moments?
@@ -403,9 +418,23 @@ def examine(basis, moments, error):
         half = basis.name == "laguerre"
         result = kernels.examine_unbounded(moments, error, basis.recurrence(max(k, 1)), half)
     verdict, order, margin, tolerance, form, ratio, excess = result
-    return ContinuousFeasibility(
+    feasibility = ContinuousFeasibility(
         basis, moments, error, verdict, order, margin, tolerance, excess, form, ratio
     )
+    # the roots of a witness are rounded: where that might matter, exact arithmetic decides
+    for j in np.flatnonzero((verdict == INFEASIBLE) & (margin > -NARROW * tolerance)):
+        if not feasibility.witness(j).proven:
+            verdict[j] = BOUNDARY
+            order[j] = form[j, 0]
+            form[j, 2:] = 0
+            tolerance[j] = -margin[j]
+    return feasibility
+
+
+NARROW = 16.0  # tolerances
+# Blur over gap. One to five random atoms at k = 2 … 20 stay below 0.06 in nineteen cases of twenty,
+# lumps of width 1e-2 … 1e-4 whose moments are on the boundary to rounding lie above 0.7.
+RESOLVED = 0.25
 
 
 def examine_discrete(basis, points, moments, error):
@@ -442,6 +471,13 @@ def examine_discrete(basis, points, moments, error):
 
 
 def _examine_points(basis, points, m, error):
+    known = np.isfinite(m) & np.isfinite(error)
+    if not known.all():
+        first = int(np.argmin(known))
+        verdict, *rest = _examine_points(basis, points, m[:first], error[:first])
+        if verdict != INTERIOR:
+            return verdict, *rest
+        return BOUNDARY, first, np.nan, np.inf, None, None
     k = m.shape[0] - 1
     free = min(k, len(points) - 1)
     boundary = None
@@ -569,6 +605,13 @@ def _twist(i, side):
     inner = [r for j, r in zip(range(first, i + 1, 2), roots, strict=True) if 0 < j < i]
     last = range(first, i + 1, 2)[-1]
     return inner, int(last == i), int(first == 0)
+
+
+def _float(fraction):
+    try:
+        return float(fraction)
+    except OverflowError:
+        return float("inf") if fraction > 0 else float("-inf")
 
 
 def _number(x, digits=6):

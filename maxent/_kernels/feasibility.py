@@ -29,6 +29,7 @@ INFEASIBLE = 2
 
 CLEAR = 64.0  # a margin this many tolerances wide is believed without double-double
 FLOAT_ROUNDING = 2.0**-52  # of one moment, in the float64 pass, where `error` may be smaller
+HUGE_ROUNDING = 2.0**-40  # of the plain sum for moments that double-double cannot hold
 FOLLOW_UP = 4.0  # tolerances that a product with the boundary polynomial must be below zero
 
 
@@ -112,8 +113,16 @@ def _average(qh, ql, n, m, error):
         largest = max(largest, abs(qh[i]))
     if largest == 0.0:
         return 0.0, 0.0, 0.0
+    if not math.isfinite(eh):  # moments beyond 1e300 break the splitting, not the plain sum
+        eh = 0.0
+        for i in range(n + 1):
+            eh += qh[i] / largest * m[i]
+            tolerance += HUGE_ROUNDING * abs(qh[i]) * abs(m[i])
+        eh *= largest
     # every q_i carries the rounding of the largest one
     tolerance += 16.0 * (n + 8.0) * ROUNDING * largest * size
+    if not math.isfinite(tolerance):
+        tolerance = np.inf
     return eh / largest, tolerance / largest, largest
 
 
