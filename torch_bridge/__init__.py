@@ -1,0 +1,1 @@
+"""Differentiable torch layers that give activations a chosen shape."""

@@ -1,0 +1,1 @@
+"""The differentiable primitives that the layers are made of."""

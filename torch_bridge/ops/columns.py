@@ -1,0 +1,54 @@
+"""A tensor as columns: any set of reduced dimensions, without a copy where the layout allows."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+
+
+def reduced_dimensions(x, dim):
+    """dim as a sorted tuple of non-negative ints."""
+    dims = tuple(dim) if isinstance(dim, Sequence) else (dim,)
+    if any(not -x.ndim <= d < x.ndim for d in dims):
+        raise IndexError(f"dim {dim} is out of range for a tensor of {x.ndim} dimensions")
+    dims = tuple(sorted(d % x.ndim for d in dims))
+    if len(set(dims)) < len(dims):
+        raise ValueError(f"dim {dim} names a dimension twice")
+    return dims
+
+
+def permutation_for(x, dims):
+    """An order of the dimensions in which kept ones are neighbours; memory order if that has it."""
+    order = sorted(range(x.ndim), key=lambda d: -x.stride(d))
+    kept = [d not in dims for d in order]
+    changes = sum(kept[i] != kept[i - 1] for i in range(1, x.ndim))
+    if changes <= 1 or (changes == 2 and not kept[0]):
+        return order
+    return [d for d in range(x.ndim) if d not in dims] + list(dims)
+
+
+def as_columns(x, dims):
+    """x -> (A, C, B), whose column c is x[:, c, :], and the function that undoes it.
+
+    The columns run over the kept dimensions, in the order `kept_order` gives.
+    """
+    order = permutation_for(x, dims)
+    kept = [i for i, d in enumerate(order) if d not in dims]
+    first, last = (kept[0], kept[-1] + 1) if kept else (x.ndim, x.ndim)
+    shape = [x.shape[d] for d in order]
+    sizes = [math.prod(part) for part in (shape[:first], shape[first:last], shape[last:])]
+    inverse = sorted(range(x.ndim), key=lambda i: order[i])
+
+    def restore(columns):
+        return columns.reshape(shape).permute(inverse)
+
+    return x.permute(order).reshape(sizes), restore
+
+
+def column_values(value, x, dims):
+    """A number or tensor that broadcasts to x's kept dimensions -> (C,) in as_columns' order."""
+    order = [d for d in permutation_for(x, dims) if d not in dims]
+    natural = sorted(order)
+    value = torch.as_tensor(value, device=x.device, dtype=torch.float64)
+    value = value.expand([x.shape[d] for d in natural])
+    return value.permute([natural.index(d) for d in order]).reshape(-1)

@@ -1,0 +1,26 @@
+"""The standard normal where both tails must be right, in every floating dtype.
+
+A folded probability v stands for u = v where v >= 0 and for u = 1 + v where v < 0: the smaller
+tail with its digits. Since F^{-1}(1 - q) = -F^{-1}(q) for a symmetric F, its quantile is
+sign(v) F^{-1}(|v|), with slope 1 / p(y) either way.
+"""
+
+import math
+
+import torch
+
+SMALLEST_TAIL = 1e-30  # F^{-1} = -11.46: keeps the quantile and its slope finite in float32
+
+
+def quantile(v):
+    """F^{-1} of the folded probability v: the normal quantile, right to rounding in both tails."""
+    wide = v.to(torch.float32) if v.dtype in (torch.float16, torch.bfloat16) else v
+    tail = wide.abs().clamp_min(SMALLEST_TAIL)
+    y = torch.special.ndtri(tail)
+    return torch.where(wide < 0, -y, y).to(v.dtype)
+
+
+def distribution(y):
+    """F(y) by erfc, which keeps the lower tail; for the upper tail take distribution(-y)."""
+    wide = y.to(torch.float32) if y.dtype in (torch.float16, torch.bfloat16) else y
+    return (0.5 * torch.erfc(-wide / math.sqrt(2))).to(y.dtype)

@@ -1,0 +1,11 @@
+"""Sums of sigmoids over all pairs, in linear time.
+
+    operators   the sums as differentiable torch operators
+    cpu         plan and threads for CPU tensors  ->  kernels, the numba loops
+    tensors     the same sums in torch operations, for any device
+    tables      the constants of both, with their derivation
+"""
+
+from torch_bridge.ops.soft_rank.operators import METHODS, folded_rank, rank_gradient, sigmoid_sum
+
+__all__ = ["METHODS", "folded_rank", "rank_gradient", "sigmoid_sum"]

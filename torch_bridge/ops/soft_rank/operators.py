@@ -1,0 +1,327 @@
+"""Sigmoid sums as torch operators, and their derivatives of every order that has a kernel.
+
+With t = gamma x and K_m(w)_i = sum_j w_j sigma^(m)(t_i - t_j):
+
+    folded rank    r_i = K_0(1)_i, handed out as r_i where r_i <= n/2 and as r_i - n above, so that
+                   both tails keep all their digits. The fold moves by a constant: the derivatives
+                   are those of r.
+    its gradient   G(g)_k = g_k K_1(1)_k - K_1(g)_k = sum_j (g_k - g_j) sigma'(t_k - t_j).
+                   G is symmetric in its argument, so it is also the directional derivative.
+    to t           v . dG(g)/dt = vg K_2(1) + K_2(vg) - v K_2(g) - g K_2(v)
+    weighted sums  y = K_m(w), cotangent g; sigma^(m) has parity (-1)^{m+1} for m >= 1:
+                   to w: sum g - K_0(g) for m = 0, (-1)^{m+1} K_m(g) for m >= 1
+                   to t: g K_{m+1}(w) - (-1)^m w K_{m+1}(g)
+                   directional: K_m(dw) + dt K_{m+1}(w) - K_{m+1}(w dt)
+    to x, gamma    dx = gamma dt and dgamma = sum_k dt_k (x_k - a) for any a: sum_k dt_k = 0.
+
+The sums are opaque operators (a compiler sees one node with known shapes), the rules above are
+autograd Functions over them. Shapes: x, w, g (A, C, B), gamma (C,) float64; a column is x[:, c, :].
+"""
+
+import torch
+
+from torch_bridge.ops.soft_rank import cpu, tables, tensors
+
+METHODS = ("auto", "grid", "sort", "pairwise")
+
+
+def on_cpu(x, method):
+    return x.device.type == "cpu" and method != "pairwise" and not method.startswith("tensors")
+
+
+def in_torch(method):
+    """'tensors-sort' names the torch form of a method where the CPU kernels would be taken."""
+    return method.removeprefix("tensors-")
+
+
+@torch.library.custom_op("maxent::folded_rank", mutates_args=())
+def folded_rank_op(
+    x: torch.Tensor, gamma: torch.Tensor, method: str, with_density: bool
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    if x.numel() == 0:
+        return torch.empty_like(x), torch.empty_like(x), gamma.new_zeros((2, x.shape[1]))
+    if on_cpu(x, method):
+        return cpu.rank(x, gamma.contiguous(), method, with_density)
+    folded, density = tensors.rank(x, gamma, in_torch(method))
+    return folded, density, gamma.new_zeros((2, x.shape[1]))
+
+
+@folded_rank_op.register_fake
+def _(x, gamma, method, with_density):
+    density = torch.empty_like(x) if with_density else x.new_empty(0)
+    return torch.empty_like(x), density, gamma.new_empty((2, x.shape[1]))
+
+
+@torch.library.custom_op("maxent::rank_gradient", mutates_args=())
+def rank_gradient_op(
+    x: torch.Tensor,
+    gamma: torch.Tensor,
+    g: torch.Tensor,
+    density: torch.Tensor,
+    low_high: torch.Tensor,
+    method: str,
+) -> torch.Tensor:
+    if x.numel() == 0:
+        return torch.empty_like(density)
+    if on_cpu(x, method):
+        return cpu.rank_gradient(x, gamma.contiguous(), g, density, low_high, method)
+    return tensors.rank_gradient(x, gamma, g, density, in_torch(method))
+
+
+@rank_gradient_op.register_fake
+def _(x, gamma, g, density, low_high, method):
+    return torch.empty_like(density)
+
+
+@torch.library.custom_op("maxent::sigmoid_sum", mutates_args=())
+def sigmoid_sum_op(
+    x: torch.Tensor, gamma: torch.Tensor, w: torch.Tensor | None, order: int, method: str
+) -> torch.Tensor:
+    if x.numel() == 0:
+        return torch.empty_like(x)
+    if on_cpu(x, method):
+        return cpu.weighted_sum(x, gamma.contiguous(), w, order, method)
+    return tensors.weighted_sum(x, gamma, w, order, in_torch(method))
+
+
+@sigmoid_sum_op.register_fake
+def _(x, gamma, w, order, method):
+    return torch.empty_like(x)
+
+
+def fold_batch(info, in_dims, *arguments):
+    """The vmapped dimension moved into the columns; None stays None."""
+    folded = []
+    for argument, dim in zip(arguments, in_dims, strict=True):
+        if argument is None:
+            folded.append(None)
+            continue
+        column = 0 if argument.ndim - (dim is not None) == 1 else 1
+        if dim is None:
+            argument = argument.unsqueeze(column)
+            shape = list(argument.shape)
+            shape[column] = info.batch_size
+            argument = argument.expand(shape)
+        else:
+            argument = argument.movedim(dim, column)
+        folded.append(argument.flatten(column, column + 1))
+    return folded
+
+
+def unfold_batch(info, result):
+    return result.unflatten(1, (info.batch_size, -1))
+
+
+def per_column(gamma, x):
+    return gamma.to(x.dtype)[None, :, None]
+
+
+def to_x(gamma, dt):
+    """gamma dt; 0 where gamma is infinite: hard ranks are piecewise constant."""
+    return torch.where(torch.isinf(gamma)[None, :, None], 0.0, per_column(gamma, dt) * dt)
+
+
+def to_gamma(x, dt, gamma):
+    if x.numel() == 0:
+        return torch.zeros_like(gamma)
+    return (dt * centred(x)).sum((0, 2), dtype=gamma.dtype)
+
+
+def centred(x):
+    return x - x.detach().mean((0, 2), keepdim=True)
+
+
+def tangent_of_t(x, gamma, dx, dgamma):
+    dt = 0.0
+    if dx is not None:
+        dt = to_x(gamma, dx)
+    if dgamma is not None:
+        dt = dt + per_column(dgamma, x) * centred(x)
+    return dt
+
+
+class FoldedRank(torch.autograd.Function):
+    @staticmethod
+    def forward(x, gamma, method, with_density):
+        return folded_rank_op(x, gamma, method, with_density)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        x, gamma, ctx.method, _ = inputs
+        _, density, low_high = output
+        ctx.mark_non_differentiable(density, low_high)
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(x, gamma, density, low_high)
+
+    @staticmethod
+    def backward(ctx, g, _density, _low_high):
+        if g is None:
+            return None, None, None, None
+        x, gamma, density, low_high = ctx.saved_tensors
+        dt = rank_gradient(x, gamma, g, density, low_high, ctx.method)
+        dx = to_x(gamma, dt) if ctx.needs_input_grad[0] else None
+        dgamma = to_gamma(x, dt, gamma) if ctx.needs_input_grad[1] else None
+        return dx, dgamma, None, None
+
+    @staticmethod
+    def vmap(info, in_dims, x, gamma, method, with_density):
+        x, gamma = fold_batch(info, in_dims[:2], x, gamma)
+        folded, density, low_high = folded_rank(x, gamma, method, with_density)
+        density = unfold_batch(info, density) if with_density else density
+        outputs = (unfold_batch(info, folded), density, unfold_batch(info, low_high))
+        return outputs, (1, 1 if with_density else None, 1)
+
+
+class FoldedRankForward(FoldedRank):
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        FoldedRank.setup_context(ctx, inputs, output)
+        ctx.save_for_forward(inputs[0], inputs[1], output[1], output[2])
+
+    @staticmethod
+    def jvp(ctx, dx, dgamma, _method, _with_density):
+        x, gamma, density, low_high = ctx.saved_tensors
+        dt = tangent_of_t(x, gamma, dx, dgamma)
+        return rank_gradient(x, gamma, dt, density, low_high, ctx.method), None, None
+
+
+class RankGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(x, gamma, g, density, low_high, method):
+        return rank_gradient_op(x, gamma, g, density, low_high, method)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        x, gamma, g, density, low_high, ctx.method = inputs
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(x, gamma, g, density, low_high)
+
+    @staticmethod
+    def backward(ctx, v):
+        if v is None:
+            return None, None, None, None, None, None
+        x, gamma, g, density, low_high = ctx.saved_tensors
+        dg = dx = dgamma = None
+        if ctx.needs_input_grad[2]:
+            dg = rank_gradient(x, gamma, v, density, low_high, ctx.method)
+        if ctx.needs_input_grad[0] or ctx.needs_input_grad[1]:
+
+            def second(w):
+                return sigmoid_sum(x, gamma, w, 2, ctx.method)
+
+            dt = v * g * second(None) + second(v * g) - v * second(g) - g * second(v)
+            dx = to_x(gamma, dt) if ctx.needs_input_grad[0] else None
+            dgamma = to_gamma(x, dt, gamma) if ctx.needs_input_grad[1] else None
+        return dx, dgamma, dg, None, None, None
+
+    @staticmethod
+    def vmap(info, in_dims, x, gamma, g, density, low_high, method):
+        folded = fold_batch(info, in_dims[:5], x, gamma, g, density, low_high)
+        return unfold_batch(info, rank_gradient(*folded, method)), 1
+
+
+class RankGradientForward(RankGradient):
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        RankGradient.setup_context(ctx, inputs, output)
+        ctx.save_for_forward(*inputs[:5])
+
+    @staticmethod
+    def jvp(ctx, dx, dgamma, dg, _density, _low_high, _method):
+        x, gamma, g, density, low_high = ctx.saved_tensors
+        total = 0.0
+        if dg is not None:
+            total = rank_gradient(x, gamma, dg, density, low_high, ctx.method)
+        if dx is not None or dgamma is not None:
+            dt = tangent_of_t(x, gamma, dx, dgamma)
+
+            def second(w):
+                return sigmoid_sum(x, gamma, w, 2, ctx.method)
+
+            total = total + g * (dt * second(None) - second(dt)) - dt * second(g) + second(g * dt)
+        return total
+
+
+class SigmoidSum(torch.autograd.Function):
+    @staticmethod
+    def forward(x, gamma, w, order, method):
+        return sigmoid_sum_op(x, gamma, w, order, method)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        x, gamma, w, ctx.order, ctx.method = inputs
+        ctx.weighted = w is not None
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(*(x, gamma, w) if ctx.weighted else (x, gamma))
+
+    @staticmethod
+    def backward(ctx, g):
+        if g is None:
+            return None, None, None, None, None
+        (x, gamma, *w), m = ctx.saved_tensors, ctx.order
+        w = w[0] if ctx.weighted else None
+        dx = dgamma = dw = None
+        if ctx.needs_input_grad[2]:
+            dw = sigmoid_sum(x, gamma, g, m, ctx.method)
+            if m == 0:
+                dw = g.sum((0, 2), keepdim=True) - dw
+            elif m % 2 == 0:
+                dw = -dw
+        if ctx.needs_input_grad[0] or ctx.needs_input_grad[1]:
+            after = sigmoid_sum(x, gamma, g, m + 1, ctx.method)
+            after = after if w is None else w * after
+            dt = g * sigmoid_sum(x, gamma, w, m + 1, ctx.method) - (-1) ** m * after
+            dx = to_x(gamma, dt) if ctx.needs_input_grad[0] else None
+            dgamma = to_gamma(x, dt, gamma) if ctx.needs_input_grad[1] else None
+        return dx, dgamma, dw, None, None
+
+    @staticmethod
+    def vmap(info, in_dims, x, gamma, w, order, method):
+        folded = fold_batch(info, in_dims[:3], x, gamma, w)
+        return unfold_batch(info, sigmoid_sum(*folded, order, method)), 1
+
+
+class SigmoidSumForward(SigmoidSum):
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        SigmoidSum.setup_context(ctx, inputs, output)
+        ctx.save_for_forward(*(inputs[:3] if ctx.weighted else inputs[:2]))
+
+    @staticmethod
+    def jvp(ctx, dx, dgamma, dw, _order, _method):
+        (x, gamma, *w), m = ctx.saved_tensors, ctx.order
+        w = w[0] if ctx.weighted else None
+        total = 0.0
+        if dw is not None:
+            total = sigmoid_sum(x, gamma, dw, m, ctx.method)
+        if dx is not None or dgamma is not None:
+            dt = tangent_of_t(x, gamma, dx, dgamma)
+            wdt = dt if w is None else w * dt
+            total = total + dt * sigmoid_sum(x, gamma, w, m + 1, ctx.method)
+            total = total - sigmoid_sum(x, gamma, wdt, m + 1, ctx.method)
+        return total
+
+
+# A Function with a jvp cannot be traced by torch.compile, one without has no forward mode.
+
+
+def folded_rank(x, gamma, method="auto", with_density=True):
+    """r_i, or r_i - n where r_i > n/2; and its slope K_1(1), and the columns' extremes."""
+    rule = FoldedRank if torch.compiler.is_compiling() else FoldedRankForward
+    return rule.apply(x, gamma, method, with_density)
+
+
+def rank_gradient(x, gamma, g, density, low_high, method="auto"):
+    """G(g)_k = sum_j (g_k - g_j) sigma'(t_k - t_j)."""
+    rule = RankGradient if torch.compiler.is_compiling() else RankGradientForward
+    return rule.apply(x, gamma, g, density, low_high, method)
+
+
+def sigmoid_sum(x, gamma, w, order, method="auto"):
+    """K_order(w)_i = sum_j w_j sigma^(order)(t_i - t_j); w None means ones."""
+    if order >= tables.ORDERS:
+        raise NotImplementedError(
+            f"soft ranks have {tables.ORDERS - 1} derivatives; derivative {order} was asked for"
+        )
+    rule = SigmoidSum if torch.compiler.is_compiling() else SigmoidSumForward
+    return rule.apply(x, gamma, w, order, method)
