@@ -406,6 +406,23 @@ def test_atoms_come_back(name, more):
     assert gap == (pytest.approx(np.diff(t).min(), abs=1e-5) if len(t) > 1 else np.inf)
 
 
+def test_sentences_on_the_boundary():
+    def sentence(basis, power, loc=0.0, scale=1.0):
+        result = examine(basis, *from_powers(basis, power, loc, scale))
+        return result.describe(0, loc, scale)
+
+    assert sentence(CHEBYSHEV, [1, 0.5, 0.3], 0.5, 0.5) == ""
+    assert sentence(CHEBYSHEV, [1, 0.5, 0.2], 0.5, 0.5).startswith("E[(x − 0.5)²] = −0.05, but")
+    assert sentence(CHEBYSHEV, [1, 0.25, 0.25], 0.5, 0.5) == (
+        "the first 2 moments are those of atoms at 0 (weight 0.75), 1 (weight 0.25) "
+        "and of nothing else"
+    )
+    assert sentence(HERMITE, [1, 0, 1, 0, 1, 0, 5]) == (
+        "the first 4 moments are those of atoms at −1 (weight 0.5), 1 (weight 0.5), but moment 6 "
+        "is not theirs: only a vanishing mass ever farther out could make the difference"
+    )
+
+
 @pytest.mark.parametrize("k", [6, 10, 16])
 @pytest.mark.parametrize("width", [Fraction(1, 1000), Fraction(1, 10000)])
 def test_a_narrow_lump_on_the_boundary_is_not_taken_for_atoms(width, k):
