@@ -56,7 +56,6 @@ from fractions import Fraction
 
 import numpy as np
 import scipy.linalg
-import scipy.optimize
 
 from ._kernels import feasibility as kernels
 
@@ -591,6 +590,8 @@ def _spread_out(size, n):
 
 
 def _warm_start(table, m, otherwise):
+    import scipy.optimize  # slow to import and rarely needed
+
     n = table.shape[1] - 1
     program = scipy.optimize.linprog(
         m,

@@ -439,13 +439,13 @@ def test_a_narrow_lump_on_the_boundary_is_not_taken_for_atoms(width, k):
 def test_arrays_at_the_edge_of_float64_end_in_a_verdict():
     rng = np.random.default_rng(5)
     for basis in (CHEBYSHEV, LAGUERRE, HERMITE):
-        for k in (1, 7, 33, 60):
-            for size in (5e-324, 1e-300, 1e-20, 1.0, 1e100, 1e300):
-                m = rng.normal(size=(8, k + 1)) * size
+        for k in (1, 7, 60):
+            for size in (5e-324, 1e-300, 1e-20, 1.0, 1e300):
+                m = rng.normal(size=(4, k + 1)) * size
                 m[:, 0] = 1.0
                 m[0, 1:] = 0.0
                 result = examine(basis, m, np.spacing(abs(m)))
-                for j in range(8):
+                for j in range(4):
                     q = result.witness(j)
                     if q is not None:
                         assert q.proven
