@@ -27,7 +27,7 @@ import numpy as np
 from maxent import plot, reading
 from maxent.feasibility import check
 from maxent.solver import fit, solve
-from maxent.status import SolveError
+from maxent.status import SolveError, Status
 
 OK, NO_ANSWER, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -52,7 +52,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except SolveError as error:
-        return _complain(error, NO_ANSWER)
+        return _complain(error, BAD_INPUT if error.status is Status.NOT_FINITE else NO_ANSWER)
     except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
         return _complain(error, BAD_INPUT)
 
@@ -416,7 +416,7 @@ def _as_table(report: dict) -> str:
         "",
         f"  support       {'[' if math.isfinite(lo) else '('}{number(lo)}, "
         f"{number(hi)}{']' if math.isfinite(hi) else ')'}",
-        f"  moments       {report['degree']} matched, {report['basis']} basis",
+        f"  moments       {report['degree']} matched, {report['basis'].capitalize()} basis",
         f"  mean          {number(report['mean'])}",
         f"  std. dev.     {report['standard_deviation']:.6g}",
         f"  skewness      {shape(report['skewness'])}",

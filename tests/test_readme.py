@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import maxent
 from maxent.cli import main
 
 ROOT = Path(__file__).parents[1]
@@ -66,3 +67,10 @@ def test_set_up_commands_are_one_line_each_and_name_what_exists():
 def test_links_to_files_lead_somewhere():
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", README):
         assert (ROOT / target).exists(), target
+
+
+def test_every_status_is_explained():
+    faq = (ROOT / "docs" / "faq.md").read_text(encoding="utf-8")
+    for status in maxent.Status:
+        assert re.search(rf"^### {status.name}\b", faq, re.MULTILINE)
+        assert f"| `{status.name}` |" in README
