@@ -546,8 +546,9 @@ def localising(name: str, moments: np.ndarray) -> list[np.ndarray]:
     def hankel(n, shift):
         i, j = grid(n)
         a = m[i + j + shift]
-        d = np.sqrt(np.abs(np.diag(a)))
-        return a / (d[:, None] * d[None, :])
+        d = np.sqrt(np.abs(np.diag(a)))  # 0, and nan below, only for atoms at 0
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return a / (d[:, None] * d[None, :])
 
     if name == "line":
         return [hankel(k // 2 + 1, 0)]

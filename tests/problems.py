@@ -266,7 +266,7 @@ def exponential(start: float, mean: float, k: int, left: bool = False) -> Proble
     ]
     quantile = {u: -b * mp.log1p(-mp.mpf(u)) for u in ("0.01", "0.25", "0.5", "0.99")}
     if left:
-        quantile = {str(1 - mp.mpf(u))[:4]: q for u, q in quantile.items()}
+        quantile = {mp.nstr(1 - mp.mpf(u), 6): q for u, q in quantile.items()}
     return Problem(
         f"exponential({start:g},{mean:g}{',left' if left else ''})/k{k}",
         (-INF, start) if left else (start, INF),

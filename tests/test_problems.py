@@ -29,6 +29,8 @@ def breaks(problem):
     ends = [mp.mpf(v) for v in (lo, hi) if math.isfinite(v)]
     for end in ends:
         points.update(end + s * spread * mp.mpf(2) ** j for j in range(-40, 8) for s in (-1, 1))
+    if "satellite" in problem.tags:  # a lump that no stated quantile shows
+        points.update(mp.mpf(j) for j in range(-20, 301))
     points = sorted(p for p in points | set(ends) if lo <= p <= hi)
     top = max(problem.logpdf(p) for p in points)
     return [
