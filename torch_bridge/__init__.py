@@ -1,1 +1,33 @@
-"""Differentiable torch layers that give activations a chosen shape."""
+"""Differentiable torch layers that give activations a chosen shape.
+
+    functional   the transforms as functions of tensors
+    layers       the same as modules, with parameters and running statistics
+"""
+
+from torch_bridge import functional
+from torch_bridge.layers import (
+    Copula,
+    Copula1d,
+    Copula2d,
+    Copula3d,
+    LazyCopula,
+    LazyCopula1d,
+    LazyCopula2d,
+    LazyCopula3d,
+    LogShift,
+    SqrtShift,
+)
+
+__all__ = [
+    "Copula",
+    "Copula1d",
+    "Copula2d",
+    "Copula3d",
+    "LazyCopula",
+    "LazyCopula1d",
+    "LazyCopula2d",
+    "LazyCopula3d",
+    "LogShift",
+    "SqrtShift",
+    "functional",
+]

@@ -29,6 +29,8 @@ import torch
 DELTA = 1e-3  # |x| below which a slope with k < 1 grows no further: 44 b^(1/4) at k = 1/4
 
 
+
+
 def widened(x):
     return torch.float32 if x.dtype in (torch.float16, torch.bfloat16) else x.dtype
 
@@ -47,8 +49,8 @@ class Logarithm:
     def ratio(q, k):
         """r = q^k / (1 + q^k)."""
         small, large = q.clamp(max=1.0), q.clamp(min=1.0)
-        power = small**k
-        return torch.where(q <= 1, power / (1 + power), 1 / (1 + large**-k))
+        lower = small**k
+        return torch.where(q <= 1, lower / (1 + lower), 1 / (1 + large**-k))
 
     @staticmethod
     def slope(q, k):
@@ -73,8 +75,8 @@ class SquareRoot:
     @staticmethod
     def value(q, k):
         small, large = q.clamp(max=1.0), q.clamp(min=1.0)
-        power = small**k
-        below = power / (torch.sqrt(power + 0.25) + 0.5)
+        lower = small**k
+        below = lower / (torch.sqrt(lower + 0.25) + 0.5)
         half = large ** (-k / 2)
         above = large ** (k / 2) / (torch.sqrt(1 + 0.25 * half * half) + 0.5 * half)
         return torch.where(q <= 1, below, above)
@@ -83,8 +85,8 @@ class SquareRoot:
     def ratio(q, k):
         """r = q^k / (2 sqrt(q^k + 1/4))."""
         small, large = q.clamp(max=1.0), q.clamp(min=1.0)
-        power = small**k
-        below = power / (2 * torch.sqrt(power + 0.25))
+        lower = small**k
+        below = lower / (2 * torch.sqrt(lower + 0.25))
         above = large ** (k / 2) / (2 * torch.sqrt(1 + 0.25 * large**-k))
         return torch.where(q <= 1, below, above)
 
@@ -175,7 +177,7 @@ def shifted(form, x, log_b, c, delta):
 def tensors_like(x, *values):
     """The values as tensors of x's device, in the dtype to compute in."""
     dtype = widened(x)
-    return [torch.as_tensor(v, device=x.device).to(dtype) for v in values]
+    return [torch.as_tensor(v, device=x.device, dtype=dtype) for v in values]
 
 
 def log_shift(x, a=1.0, log_b=0.0, c=0.0, *, delta=DELTA):
@@ -215,9 +217,9 @@ def log_shift_log_det(x, a=1.0, log_b=0.0, c=0.0):
     wide = x.to(a.dtype)
     k, z = torch.exp(c), torch.log(wide.abs()) + log_b
     # log of k b q^{k-1} / (1 + q^k); q^{k-1} = 1 at q = 0 if k = 1
-    power = torch.where(k == 1, 0.0, (k - 1) * z)
+    rest = torch.where(k == 1, 0.0, (k - 1) * z)
     return (
-        torch.log(a.abs()) + c + log_b + power - torch.nn.functional.softplus(k * z)
+        torch.log(a.abs()) + c + log_b + rest - torch.nn.functional.softplus(k * z)
     ).to(x.dtype)
 
 
@@ -226,7 +228,7 @@ def sqrt_shift_log_det(x, a=0.0, b=0.0):
     a, b = tensors_like(x, a, b)
     wide = x.to(a.dtype)
     k, z = torch.exp(b), torch.log(wide.abs()) + a
-    power = torch.where(k == 1, 0.0, (k - 1) * z)
+    rest = torch.where(k == 1, 0.0, (k - 1) * z)
     # 2 sqrt(q^k + 1/4) = sqrt(1 + 4 q^k)
     root = 0.5 * torch.nn.functional.softplus(k * z + math.log(4.0))
-    return (b + a + power - root).to(x.dtype)
+    return (b + a + rest - root).to(x.dtype)

@@ -1,0 +1,396 @@
+"""The copula transform: soft ranks, a target's quantile function, and its evaluation maps.
+
+**Transform.** r_i = sum_j sigma(gamma (x_i - x_j)) / s, u = r/n, y = F^{-1}(u) for any target F, per column.
+Ranks do not change when x is shifted, so standardising x first only divides gamma by the standard
+deviation: no standardised copy is ever made. u travels *folded*: v = u where u <= 1/2 and
+v = u - 1 above, whose digits are those of the smaller tail. In float32 at n = 1e6, F^{-1} of r/n
+is off by 1.6e-2 in the upper tail; of v, by less than 1e-6.
+
+**Evaluation maps** replace the batch by running sums, each of them a plain average over elements,
+so that sums of two halves add up to the sums of the whole:
+
+    regression   E t^j (j = 0..2d) and E t^j y (j = 0..d) with t = (x - center) / scale in a frame
+                 that the first batch fixes; y is then the least-squares polynomial of degree d,
+                 from the Hankel system  sum_k E t^{j+k} c_k = E t^j y.
+    quantiles    the elements fall into bins of equal width in the normal score of u (fine in the
+                 tails, where a Gaussian target moves most); a bin keeps its weight and its sums of x and y. The bins' mean points lie
+                 on the batch map up to second order in the bin width; a monotone cubic joins them.
+"""
+
+import math
+
+import torch
+
+from torch_bridge.ops import normal
+from torch_bridge.ops.columns import as_columns, column_values, reduced_dimensions
+from torch_bridge.ops.soft_rank import METHODS, folded_rank, sigmoid_sum
+
+BINS = 64
+LARGEST_SCORE = 4.0  # bins cover normal scores in [-4, 4]; the outer two take what lies beyond
+RIDGE = 1e-14  # of the Hankel diagonal: makes constant columns solvable, and nothing else different
+
+
+def wide_dtype(x):
+    """The dtype in which statistics of x are kept: at least float32."""
+    if not x.is_floating_point():
+        raise TypeError(f"expected a floating tensor, got {x.dtype}; convert it with x.float()")
+    return torch.float32 if x.dtype in (torch.float16, torch.bfloat16) else x.dtype
+
+
+def check_strength(strength):
+    if not isinstance(strength, torch.Tensor) and not strength >= 0:
+        raise ValueError(f"strength must be at least 0 (math.inf for hard ranks), got {strength}")
+
+
+def check_method(method):
+    if method.removeprefix("tensors-") not in METHODS:
+        raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
+
+
+def soft_rank(x, strength=1.0, dim=0, *, weights=None, normalize=False, method="auto"):
+    """r_i = sum_j w_j sigmoid(strength (x_i - x_j)) over all j along `dim`, self included.
+
+    x: any floating tensor; half precisions give float32 ranks (bfloat16 cannot hold 257).
+    strength: a number, or a tensor that broadcasts to the dimensions that stay; differentiable.
+    math.inf gives hard ranks, less 1/2, ties shared evenly: 1/2, 3/2, ... dim: an int or several.
+    weights: None for ones, or a tensor like x. normalize: divide by the total weight.
+    method: "auto", "grid", "sort", or "pairwise" (the definition: n^2 work).
+    """
+    check_strength(strength)
+    check_method(method)
+    dims = reduced_dimensions(x, dim)
+    wide = x.to(wide_dtype(x))
+    columns, restore = as_columns(wide, dims)
+    gamma = column_values(strength, wide, dims)
+    if weights is not None:
+        weights = weights.to(wide.dtype).expand_as(wide)
+        order = columns  # weights take x's arrangement, whatever their own strides
+        w = arranged_as(weights, wide, dims)
+        r = sigmoid_sum(order, gamma, w, 0, method)
+        total = w.sum((0, 2), keepdim=True)
+        return restore(r / total if normalize else r)
+    total = columns.shape[0] * columns.shape[2]
+    folded, _, _ = folded_rank(columns, gamma, method, needs_slope(wide, gamma))
+    r = torch.where(folded < 0, folded + total, folded)
+    return restore(r / total if normalize else r)
+
+
+def arranged_as(other, x, dims):
+    """`other`, of x's shape, as columns in the order in which x's columns run."""
+    blank = torch.empty_strided(x.shape, x.stride(), dtype=other.dtype, device=x.device)
+    return as_columns(blank.copy_(other), dims)[0]
+
+
+def needs_slope(x, gamma):
+    """Whether a derivative may be asked for; inside a compiled graph it always may."""
+    if torch.compiler.is_compiling():
+        return True
+    return torch._C._functorch.peek_interpreter_stack() is not None or (
+        torch.is_grad_enabled() and (x.requires_grad or gamma.requires_grad)
+    ) or torch.autograd.forward_ad._current_level >= 0
+
+
+def folded_probability(x, strength, dims, method="auto"):
+    """v with u = r/n = v where v >= 0 and 1 + v where v < 0; |v| <= 1/2. x in a wide dtype."""
+    columns, restore = as_columns(x, dims)
+    gamma = column_values(strength, x, dims)
+    folded, _, _ = folded_rank(columns, gamma, method, needs_slope(x, gamma))
+    return restore(folded / max(1, columns.shape[0] * columns.shape[2]))
+
+
+def standardized_strength(x, strength, dims, eps):
+    """strength / sqrt(var + eps) per column in float64, without overflow for columns of 1e30."""
+    center = x.mean(dims, keepdim=True)
+    n = max(1, math.prod(x.shape[d] for d in dims))
+    norm = torch.linalg.vector_norm(x - center, dim=dims, dtype=torch.float64)
+    return strength / torch.sqrt(norm * norm / n + eps)
+
+
+def copula_transform(
+    x, strength=10.0, target="normal", dim=0, *, standardize=True, eps=1e-5, method="auto"
+):
+    """y = F^{-1}(soft_rank(x) / n), F the target: "normal", "uniform", "logistic", "laplace" or
+    any object with `icdf` (and `iccdf` or `isf`, if its upper tail matters).
+
+    standardize: strength counts in standard deviations of the column (eps as in BatchNorm);
+    without it, in units of x. The result has x's shape and dtype.
+    """
+    check_strength(strength)
+    check_method(method)
+    dims = reduced_dimensions(x, dim)
+    return transform(x.to(wide_dtype(x)), strength, target, dims, standardize, eps, method)[0].to(
+        x.dtype
+    )
+
+
+def transform(x, strength, target, dims, standardize, eps, method):
+    """(y, v) of x in a wide dtype; see copula_transform and folded_probability."""
+    if standardize:
+        strength = standardized_strength(x, strength, dims, eps)
+    v = folded_probability(x, strength, dims, method)
+    return quantile(target, v), v
+
+
+def symmetric(tail_quantile):
+    """v -> the quantile of a distribution that is symmetric about 0."""
+
+    def function(v):
+        y = tail_quantile(v.abs().clamp_min(normal.SMALLEST_TAIL))
+        return torch.where(v < 0, -y, y)
+
+    return function
+
+
+TARGETS = {
+    "normal": normal.quantile,
+    "uniform": lambda v: torch.where(v < 0, 1 + v, v),
+    "logistic": symmetric(lambda q: torch.log(q) - torch.log1p(-q)),
+    "laplace": symmetric(lambda q: torch.log(2 * q)),
+}
+
+
+def check_target(target):
+    if isinstance(target, str) and target not in TARGETS:
+        raise ValueError(f"target must be one of {', '.join(TARGETS)}, got {target!r}")
+    if not isinstance(target, str) and not hasattr(target, "icdf"):
+        raise TypeError(f"a target needs an icdf method; {type(target).__name__} has none")
+
+
+def quantile(target, v):
+    """F^{-1} of the folded probability v."""
+    check_target(target)
+    if isinstance(target, str):
+        return TARGETS[target](v)
+    upper = v < 0
+    lower_only = torch.where(upper, 1 + v, v)
+    if hasattr(target, "pdf"):  # works on arrays
+        return ArrayQuantile.apply(v, target)
+    from_above = getattr(target, "iccdf", getattr(target, "isf", None))
+    if from_above is None:
+        return target.icdf(lower_only)
+    return torch.where(
+        upper,
+        from_above(torch.where(upper, -v, 0.5)),
+        target.icdf(torch.where(upper, 0.5, v)),
+    )
+
+
+class ArrayQuantile(torch.autograd.Function):
+    """The quantile of an object that works on arrays; its slope is 1 / pdf."""
+
+    @staticmethod
+    def forward(ctx, v, target):
+        values = v.detach().double().cpu().numpy()
+        y = target.icdf(abs(values))
+        from_above = getattr(target, "iccdf", getattr(target, "isf", None))
+        above = target.icdf(1 + values) if from_above is None else from_above(abs(values))
+        y = torch.where(v < 0, torch.as_tensor(above, device=v.device), torch.as_tensor(y, device=v.device))
+        slope = 1 / torch.as_tensor(target.pdf(y.cpu().numpy()), device=v.device)
+        ctx.save_for_backward(slope.to(v.dtype))
+        return y.to(v.dtype)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, grad):
+        (slope,) = ctx.saved_tensors
+        return grad * slope, None
+
+
+# Regression. Sums (C, 3d + 2): E t^0..E t^2d, then E y..E t^d y.
+
+
+def regression_sums(t, y, degree):
+    """t, y (A, C, B) -> averages over A and B, float64."""
+    t, y = t.double(), y.double()
+    power, moments, products = torch.ones_like(t), [], []
+    for j in range(2 * degree + 1):
+        moments.append(power.mean((0, 2)))
+        if j <= degree:
+            products.append((power * y).mean((0, 2)))
+        power = power * t
+    return torch.stack(moments + products, 1)
+
+
+def normal_sums(degree, target, **where):
+    """The sums (3d + 2,) of t ~ N(0, 1) with y the target's quantile at the same probability."""
+    t = torch.linspace(-8, 8, 1601, dtype=torch.float64, **where)
+    weight = torch.exp(-0.5 * t * t)
+    p = normal.distribution(-t.abs())
+    y = quantile(target, torch.where(t > 0, -p, p))
+    sums = regression_sums(t[:, None, None], t.new_zeros(len(t), 1, 1), degree)[0] * 0
+    for j in range(2 * degree + 1):
+        sums[j] = (weight * t**j).sum() / weight.sum()
+    for j in range(degree + 1):
+        sums[2 * degree + 1 + j] = (weight * t**j * y).sum() / weight.sum()
+    return sums
+
+
+def regression_coefficients(sums, degree):
+    """(C, 3d + 2) -> (C, d + 1), by a Cholesky decomposition written out (d + 1 <= 4)."""
+    sums = sums.double()
+    size = degree + 1
+    # scale to a unit diagonal: powers of t differ by orders of magnitude
+    diagonal = [sums[:, 2 * j] for j in range(size)]
+    scale = [torch.where(d > 0, d, 1.0).rsqrt() for d in diagonal]
+    lower = [[None] * size for _ in range(size)]
+    for i in range(size):
+        for j in range(i + 1):
+            value = sums[:, i + j] * scale[i] * scale[j]
+            value = value - sum(lower[i][k] * lower[j][k] for k in range(j))
+            if i == j:
+                lower[i][i] = torch.sqrt(value.clamp_min(0.0) + RIDGE)
+            else:
+                lower[i][j] = value / lower[j][j]
+    solution = [sums[:, 2 * degree + 1 + i] * scale[i] for i in range(size)]
+    for i in range(size):
+        solution[i] = solution[i] - sum(lower[i][k] * solution[k] for k in range(i))
+        solution[i] = solution[i] / lower[i][i]
+    for i in reversed(range(size)):
+        solution[i] = solution[i] - sum(lower[k][i] * solution[k] for k in range(i + 1, size))
+        solution[i] = solution[i] / lower[i][i]
+    return torch.stack([value * s for value, s in zip(solution, scale, strict=True)], 1)
+
+
+def polynomial(coefficients, t):
+    """sum_j c_j t^j; coefficients (C, d + 1), t (A, C, B)."""
+    c = coefficients.to(t.dtype)[:, :, None]
+    value = c[:, -1]
+    for j in range(c.shape[1] - 2, -1, -1):
+        value = value * t + c[:, j]
+    return value
+
+
+def smallest_slope(coefficients):
+    """(C,): the smallest slope of the polynomial over t in [-3, 3], by values on a grid."""
+    t = torch.linspace(-3, 3, 61, dtype=coefficients.dtype, device=coefficients.device)
+    slope = sum(
+        j * coefficients[:, j, None] * t ** (j - 1) for j in range(1, coefficients.shape[1])
+    )
+    return slope.amin(1)
+
+
+# Quantiles. Bins (C, 3, K): weight, sum of x, sum of y, each divided by n.
+
+
+def bin_scores():
+    """Midpoints of the bins in normal score."""
+    width = 2 * LARGEST_SCORE / BINS
+    return torch.linspace(
+        -LARGEST_SCORE + width / 2, LARGEST_SCORE - width / 2, BINS, dtype=torch.float64
+    )
+
+
+def bin_sums(x, y, score):
+    """x, y and the normal score of u, each (A, C, B) -> (C, 3, K) float64."""
+    size_a, count, size_b = x.shape
+    position = (score + LARGEST_SCORE) * (BINS / (2 * LARGEST_SCORE))
+    index = position.to(torch.int64).clamp(0, BINS - 1)
+    index = index + BINS * torch.arange(count, device=x.device)[:, None]
+    index = index.flatten()
+    values = [torch.ones_like(x), x, y]
+    sums = [
+        torch.zeros(count * BINS, dtype=torch.float64, device=x.device).scatter_add_(
+            0, index, value.double().flatten()
+        )
+        for value in values
+    ]
+    return torch.stack(sums).view(3, count, BINS).transpose(0, 1) / max(1, size_a * size_b)
+
+
+def normal_bins(mean, var, target):
+    """The bins of a normal column with these statistics (C,)."""
+    score = bin_scores().to(mean.device)
+    weight = torch.exp(-0.5 * score * score)
+    weight = (weight / weight.sum()).expand(len(mean), -1)
+    p = normal.distribution(-score.abs())
+    y = quantile(target, torch.where(score > 0, -p, p)).to(score.dtype).detach()
+    x = mean.double()[:, None] + var.double().sqrt()[:, None] * score
+    return torch.stack([weight, weight * x, weight * y], 1)
+
+
+def knots_of(bins):
+    """Knots (C, K) of x and of y, and slopes: a monotone cubic (Fritsch and Carlson's condition).
+
+    Bins that never held anything move to the end, where they continue the last piece as a line.
+    """
+    weight, sum_x, sum_y = bins.double().unbind(1)
+    count = weight.shape[1]
+    held = weight > 0
+    place = torch.arange(count, device=bins.device)
+    order = torch.argsort(torch.where(held, place, place + count), dim=1)
+    safe = torch.where(held, weight, 1.0)
+    x, y = (sum_x / safe).gather(1, order), (sum_y / safe).gather(1, order)
+    number = held.sum(1, keepdim=True)
+    last = (number - 1).clamp_min(0)
+    before = (number - 2).clamp_min(0)
+    inside = place < number
+    x = torch.where(inside, x, -math.inf).cummax(1).values
+    y = torch.where(inside, y, -math.inf).cummax(1).values
+    x_last, y_last = x.gather(1, last), y.gather(1, last)
+    run, rise = x_last - x.gather(1, before), y_last - y.gather(1, before)
+    slope = rise / torch.where(run > 0, run, 1.0)
+    step = torch.where(run > 0, run, 1.0) * (place - last)
+    x = torch.where(inside, x, x_last + step)
+    y = torch.where(inside, y, y_last + slope * step)
+
+    h = x[:, 1:] - x[:, :-1]
+    secant = (y[:, 1:] - y[:, :-1]) / torch.where(h > 0, h, 1.0)
+    left, right = secant[:, :-1], secant[:, 1:]
+    w_left, w_right = 2 * h[:, 1:] + h[:, :-1], h[:, 1:] + 2 * h[:, :-1]
+    both = (left > 0) & (right > 0)
+    mean = (w_left + w_right) / (
+        w_left / torch.where(both, left, 1.0) + w_right / torch.where(both, right, 1.0)
+    )
+    middle = torch.where(both, mean, 0.0)
+    slopes = torch.cat([secant[:, :1], middle, secant[:, -1:]], 1)
+    return x, y, slopes
+
+
+def monotone_cubic(knots, x):
+    """Values at x (C, n) of the cubic through the knots; straight lines beyond them."""
+    knot_x, knot_y, slopes = (part.to(x.dtype) for part in knots)
+    interval = torch.searchsorted(knot_x, x.detach().contiguous(), right=True) - 1
+    interval = interval.clamp(0, knot_x.shape[1] - 2)
+    x0, x1 = knot_x.gather(1, interval), knot_x.gather(1, interval + 1)
+    y0, y1 = knot_y.gather(1, interval), knot_y.gather(1, interval + 1)
+    d0, d1 = slopes.gather(1, interval), slopes.gather(1, interval + 1)
+    h = x1 - x0
+    s = (x - x0) / torch.where(h > 0, h, 1.0)
+    t = s.clamp(0, 1)
+    value = hermite(t, h, y0, y1, d0, d1)
+    return value + torch.where(s < 0, d0, d1) * (x - x0 - t * h)
+
+
+def hermite(t, h, y0, y1, d0, d1):
+    rest = 1 - t
+    return (
+        y0 * rest * rest * (1 + 2 * t) + y1 * t * t * (3 - 2 * t) + h * t * rest * (d0 * rest - d1 * t)
+    )
+
+
+def monotone_cubic_inverse(knots, y):
+    """x (C, n) with monotone_cubic(x) = y: bisection in the right piece, then one Newton step.
+
+    The Newton step carries the derivative. Where the cubic is flat, any point of the flat piece.
+    """
+    knot_x, knot_y, slopes = (part.to(y.dtype) for part in knots)
+    interval = torch.searchsorted(knot_y, y.detach().contiguous(), right=True) - 1
+    interval = interval.clamp(0, knot_y.shape[1] - 2)
+    x0, x1 = knot_x.gather(1, interval), knot_x.gather(1, interval + 1)
+    y0, y1 = knot_y.gather(1, interval), knot_y.gather(1, interval + 1)
+    d0, d1 = slopes.gather(1, interval), slopes.gather(1, interval + 1)
+    h = x1 - x0
+    low, high = torch.zeros_like(y), torch.ones_like(y)
+    goal = y.detach()
+    for _ in range(-int(math.log2(torch.finfo(y.dtype).eps))):
+        middle = 0.5 * (low + high)
+        below = hermite(middle, h, y0, y1, d0, d1) < goal
+        low, high = torch.where(below, middle, low), torch.where(below, high, middle)
+    t = 0.5 * (low + high)
+    rest = 1 - t
+    slope = 6 * t * rest * (y1 - y0) + h * (d0 * rest * (1 - 3 * t) + d1 * t * (3 * t - 2))
+    t = t + (y - hermite(t, h, y0, y1, d0, d1)) / torch.where(slope > 0, slope, math.inf)
+    inside = x0 + h * t
+    below = x0 + (y - y0) / torch.where(d0 > 0, d0, math.inf)
+    above = x1 + (y - y1) / torch.where(d1 > 0, d1, math.inf)
+    return torch.where(goal < y0, below, torch.where(goal > y1, above, inside))
