@@ -25,9 +25,8 @@ from enum import Enum
 import numpy as np
 
 from maxent import plot, reading
-from maxent.feasibility import check
-from maxent.solver import fit, solve
-from maxent.status import SolveError, Status
+from maxent.solver import check, fit, solve
+from maxent.status import SolveError
 
 OK, NO_ANSWER, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -52,7 +51,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except SolveError as error:
-        return _complain(error, BAD_INPUT if error.status is Status.NOT_FINITE else NO_ANSWER)
+        return _complain(error, NO_ANSWER)
     except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
         return _complain(error, BAD_INPUT)
 
@@ -269,9 +268,9 @@ def _without_missing(data: np.ndarray, name: str, policy: str) -> np.ndarray:
 def _mention_atoms(data: np.ndarray, density) -> None:
     """A density over a handful of distinct values is smooth where the data are not: say so."""
     distinct = np.unique(data).size
-    if distinct <= _degree_of(density):
+    if distinct <= density.degree:
         print(
-            f"maxent: only {distinct} distinct values for {_degree_of(density)} moments; "
+            f"maxent: only {distinct} distinct values for {density.degree} moments; "
             "for atoms at known places use maxent.Discrete from Python",
             file=sys.stderr,
         )
@@ -341,7 +340,7 @@ def _run_check(arguments) -> int:
     if arguments.json:
         print(_as_json(_fields(report)))
     else:
-        print(report)
+        print(f"{'feasible' if report.feasible else 'not feasible'}: {report.message}")
     return OK if report.feasible else NO_ANSWER
 
 
@@ -353,8 +352,8 @@ def _described(source: Source) -> dict:
     report = {
         "source": source.title,
         "values": None if source.data is None else source.data.size,
-        "support": density.support(),
-        "degree": _degree_of(density),
+        "support": density.support.bounds,
+        "degree": density.degree,
         "basis": density.basis.name,
         "coefficients": density.coefficients,
         "mean": density.mean(),
@@ -369,10 +368,6 @@ def _described(source: Source) -> dict:
         report["data_quantiles"] = np.quantile(source.data, PRINTED)
     report["certificate"] = _fields(density.certificate)
     return report
-
-
-def _degree_of(density) -> int:
-    return density.degree
 
 
 def _fields(record) -> dict:

@@ -37,10 +37,18 @@ def draw(density, ax=None, data=None):
     if ax is None:
         ax = _new_axes()
     if density.batch_shape == ():
-        _draw_one(density, ax, data)
+        if density.support.atoms_of_reference() is None:
+            _draw_one(density, ax, data)
+        else:
+            _draw_points(density, ax)
     else:
         _draw_batch(density, ax)
     _dress(ax)
+    ax.set_ylabel(
+        "density" if density.support.atoms_of_reference() is None else "probability",
+        color=PENCIL,
+        fontsize=9,
+    )
     return ax
 
 
@@ -102,6 +110,17 @@ def _draw_one(density, ax, data):
         ax.legend(frameon=False, fontsize=9, labelcolor=PENCIL, loc="best")
 
 
+def _draw_points(density, ax):
+    """Probabilities on discrete points: stems."""
+    x = density.support.points
+    p = density.pdf(x)
+    if not np.isfinite(p).all():
+        raise ValueError(_nothing(density))
+    ax.vlines(x, 0, p, color=INK, linewidth=1.4)
+    ax.plot(x, p, "o", color=INK, markersize=5, label="maximum entropy")
+    ax.set_ylim(0, 1.12 * p.max())
+
+
 def _mark_quantiles(density, ax, lo, hi):
     """Thin lines from the axis up to the curve, named along the top edge of the picture."""
     x = density.ppf(np.array(MARKED))
@@ -148,14 +167,18 @@ def _draw_batch(density, ax):
 
 def _window(density):
     """What part of the x axis is shown: the whole support when the bulk fills it."""
-    a, b = density.support()
+    a, b = density.support.bounds
     lo, hi = density.ppf(SHOWN_TAIL), density.isf(SHOWN_TAIL)
     if not np.isfinite(lo + hi):
-        raise ValueError(f"there is no density to draw: {density.certificate.message}")
+        raise ValueError(_nothing(density))
     if np.isfinite(b - a) and hi - lo > SHOWN_SHARE * (b - a):
         return a, b
     margin = 0.08 * (hi - lo)
     return max(a, lo - margin), min(b, hi + margin)
+
+
+def _nothing(density):
+    return f"there is no density to draw: {density.certificate.message}"
 
 
 def _abscissae(density, lo, hi):
@@ -184,7 +207,6 @@ def _dress(ax):
     ax.tick_params(colors=PENCIL, labelsize=9, length=3)
     ax.tick_params(axis="y", length=0)
     ax.yaxis.set_major_locator(_few_ticks())
-    ax.set_ylabel("density", color=PENCIL, fontsize=9)
     ax.set_axisbelow(True)
     ax.grid(axis="y", color=PENCIL, alpha=0.15, linewidth=0.6)
 

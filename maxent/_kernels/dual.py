@@ -1,0 +1,134 @@
+"""One column: the density exp(q) on panels, its moments, its orthonormal polynomials, Newton's descent.
+
+All arrays of a column's work are one `Work` tuple, allocated once and shared by many columns.
+"""
+
+import math
+
+import numpy as np
+from numba import njit
+
+from .panels import MAX_PANELS, place, refine
+from .recurrence import table
+from .window import window
+
+EPS = 2.0**-53
+# exp(q) is neglected where q is this far below its maximum: e^-50 = 2e-22.
+DEPTH = 50.0
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+def dot(a, b, n):
+    total = 0.0
+    for i in range(n):
+        total += a[i] * b[i]
+    return total
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+def dot3(w, a, b, n):
+    total = 0.0
+    for i in range(n):
+        total += w[i] * a[i] * b[i]
+    return total
+
+
+@njit(cache=True, nogil=True)
+def allocate(k, nodes, fixed):
+    """(t, w, p, tables, Phi, left, right) for one column of degree k; `fixed` nodes or panels."""
+    size = max(MAX_PANELS * nodes, fixed)
+    return (
+        np.empty(size),
+        np.empty(size),
+        np.empty(size),
+        np.empty((k + 1, size)),
+        np.empty((k + 1, size)),
+        np.empty(MAX_PANELS),
+        np.empty(MAX_PANELS),
+    )
+
+
+@njit(cache=True, nogil=True)
+def spread_out(c, rec, ends, rule, fixed, work):
+    """Nodes and probabilities of exp(q): returns (number of nodes, log of the integral).
+
+    fixed > 0: that many nodes and weights stand in `work` already (discrete points).  Else panels; the
+    number is negative when exp(q) is not integrable or cannot be resolved.
+    """
+    t, w, p, phi, _, left, right = work
+    if fixed > 0:
+        return fixed, normalise(c, rec, fixed, t, w, phi, p)
+    points, weights, local_points, local_transform = rule
+    k = c.shape[0] - 1
+    lo, hi = window(c, rec, ends, DEPTH)
+    if not lo < hi:
+        return -1, 0.0
+    count, _ = refine(
+        c, rec, lo, hi, DEPTH, points.shape[0], local_points, local_transform, left, right
+    )
+    if count <= 0:
+        return -1, 0.0
+    n = place(left, right, count, points, weights, t, w)
+    return n, normalise(c, rec, n, t, w, phi, p)
+
+
+@njit(cache=True, nogil=True)
+def normalise(c, rec, n, t, w, phi, p):
+    """Probabilities w exp(q) / Z into p, the basis into phi; returns log Z."""
+    k = c.shape[0] - 1
+    table(t, n, rec, phi)
+    for i in range(n):
+        p[i] = c[0]
+    for j in range(1, k + 1):
+        cj = c[j]
+        for i in range(n):
+            p[i] += cj * phi[j, i]
+    peak = -np.inf
+    for i in range(n):
+        peak = max(peak, p[i])
+    total = 0.0
+    for i in range(n):
+        p[i] = w[i] * math.exp(p[i] - peak)
+        total += p[i]
+    for i in range(n):
+        p[i] /= total
+    return peak + math.log(total)
+
+
+@njit(cache=True, nogil=True)
+def orthonormalise(t, n, p, rec, basis, P):
+    """Polynomials orthonormal under p: values into basis[j], coefficients in phi into P[j, :j+1].
+
+    Arnoldi on multiplication by t, each vector orthogonalised twice (Brubeck, Nakatsukasa & Trefethen
+    2021).  Returns how many degrees exist: fewer than k when p sits on few nodes.
+    """
+    k = rec.shape[1]
+    P[:, :] = 0.0
+    P[0, 0] = 1.0
+    for i in range(n):
+        basis[0, i] = 1.0
+    for j in range(k):
+        for i in range(n):
+            basis[j + 1, i] = t[i] * basis[j, i]
+        for i in range(j + 1):
+            x = P[j, i] / rec[0, i]
+            P[j + 1, i + 1] += x
+            P[j + 1, i] -= x * rec[1, i]
+            if i > 0:
+                P[j + 1, i - 1] += x * rec[2, i]
+        before = math.sqrt(dot3(p, basis[j + 1], basis[j + 1], n))
+        for _ in range(2):
+            for l in range(j + 1):
+                h = dot3(p, basis[l], basis[j + 1], n)
+                for i in range(n):
+                    basis[j + 1, i] -= h * basis[l, i]
+                for i in range(l + 1):
+                    P[j + 1, i] -= h * P[l, i]
+        norm = math.sqrt(dot3(p, basis[j + 1], basis[j + 1], n))
+        if not norm > 64.0 * EPS * before:
+            return j
+        for i in range(n):
+            basis[j + 1, i] /= norm
+        for i in range(j + 2):
+            P[j + 1, i] /= norm
+    return k

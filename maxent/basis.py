@@ -1,0 +1,59 @@
+"""Orthogonal polynomials, each of them nothing but its three-term recurrence
+
+    phi_{j+1}(t) = (a_j t + b_j) phi_j(t) - d_j phi_{j-1}(t),    phi_0 = 1.
+
+    Chebyshev   T_j:       1, t, 2t² - 1, …            for dt/√(1-t²)      on [-1, 1]
+    Hermite     He_j/√j!:  1, t, (t² - 1)/√2, …        for exp(-t²/2) dt   on the line (probabilists')
+    Laguerre    L_j:       1, 1 - t, 1 - 2t + t²/2, …  for exp(-t) dt      on [0, ∞)
+
+The last two are orthonormal; the mean square of T_j is 1/2 from j = 1 on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import lru_cache
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Basis:
+    """A family of polynomials; `name` is chebyshev, hermite or laguerre."""
+
+    name: str
+
+    def recurrence(self, k):
+        """Rows a, b, d for j = 0 … k-1, float64 of shape (3, k), read-only."""
+        return _recurrence(self.name, k)
+
+    def evaluate(self, t, k):
+        """phi_0 … phi_k at t: shape (*t.shape, k+1)."""
+        t = np.asarray(t, dtype=float)
+        a, b, d = self.recurrence(k)
+        out = np.empty((*t.shape, k + 1))
+        out[..., 0] = 1.0
+        for j in range(k):
+            out[..., j + 1] = (a[j] * t + b[j]) * out[..., j]
+            if j:
+                out[..., j + 1] -= d[j] * out[..., j - 1]
+        return out
+
+
+CHEBYSHEV = Basis("chebyshev")
+HERMITE = Basis("hermite")
+LAGUERRE = Basis("laguerre")
+
+
+@lru_cache(maxsize=256)
+def _recurrence(name, k):
+    j = np.arange(k, dtype=float)
+    if name == "chebyshev":
+        rows = np.where(j > 0, 2.0, 1.0), np.zeros(k), np.where(j > 0, 1.0, 0.0)
+    elif name == "hermite":
+        rows = 1.0 / np.sqrt(j + 1), np.zeros(k), np.sqrt(j / (j + 1))
+    else:
+        rows = -1.0 / (j + 1), (2 * j + 1) / (j + 1), j / (j + 1)
+    out = np.array(rows).reshape(3, k)
+    out.setflags(write=False)
+    return out

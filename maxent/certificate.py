@@ -1,0 +1,120 @@
+"""Is a converged solve believable? The answer is measured again, by a rule that knows nothing of the first.
+
+The solver integrates by Gauss-Legendre on panels that are halved by bounds on the polynomial; here
+Clenshaw-Curtis with both end points, on intervals cut in three until 17 and 33 nodes agree, from
+coefficients summed in the other direction (`_kernels.measure`). A density is SOLVED only when that
+measurement confirms its mass and every moment; a false success is withdrawn.
+
+What the input can support is another question. The moments are uncertain by `error`; to first order this
+moves log p by a function whose standard deviation under p is
+
+    blur = sqrt( Σ_j ( Σ_i |P_ji| error_i )² ),        digits = -log10(blur),
+
+P the coefficients of the polynomials orthonormal under p. trace(H⁻¹) = Σ P_ji² gives the condition number.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from maxent._kernels.measure import measure_columns
+from maxent.quadrature import clenshaw_curtis
+from maxent.status import Status
+
+# Largest error of the mass and of a moment (in functions of size 1) in a confirmed answer.
+BELIEVED = 1e-10
+DEPTH = 80.0
+MOST_DIGITS = 15.65  # -log10 of the unit roundoff
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Certificate:
+    """What is known about each answer. Arrays of the batch's shape; plain values for one column.
+
+    status         Status
+    steps          Newton steps, evaluations: densities evaluated
+    moment_error   largest |E[φ_j] - m_j| by the unrelated rule, over max(1, √E[φ_j²])
+    mass_error     |∫p - 1| by the same rule
+    decrement      Newton's decrement at the answer: distance to the minimum, as a change of log p
+    condition      trace(H) · trace(H⁻¹), an upper bound of the Hessian's condition number
+    digits         decimal digits of the density that the input's rounding supports
+    atoms          for ATOMIC: (points, weights) in x, else None
+    message        cause and remedy
+    """
+
+    status: object
+    steps: object
+    evaluations: object
+    moment_error: object
+    mass_error: object
+    decrement: object
+    condition: object
+    digits: object
+    atoms: object
+    message: object
+
+    def __getitem__(self, index):
+        """The certificate of one column."""
+        return Certificate(
+            **{f.name: getattr(self, f.name)[index] for f in dataclasses.fields(self)}
+        )
+
+    def __repr__(self):
+        if isinstance(self.status, Status):
+            return (
+                f"<Certificate {self.status.name}: moment error {self.moment_error:.1e}, "
+                f"mass error {self.mass_error:.1e}, {self.digits:.1f} digits, {self.steps} steps>"
+            )
+        solved = sum(s is Status.SOLVED for s in self.status.ravel())
+        return f"<Certificate: {solved} of {self.status.size} columns SOLVED>"
+
+
+def certify(problem, minimum):
+    """(confirmed, moment_error, mass_error, condition, digits) for each column."""
+    measured = _measure(problem, minimum)
+    sizes = np.maximum(1.0, minimum.sizes)
+    gap = np.abs(measured[:, 1:] / measured[:, :1] - problem.moments[:, 1:]) / sizes[:, 1:]
+    moment_error = gap.max(axis=1)
+    mass_error = np.abs(measured[:, 0] - 1.0)
+    P = minimum.orthonormal
+    blur = np.sqrt((np.einsum("cij,cj->ci", np.abs(P), problem.error) ** 2).sum(axis=1))
+    digits = np.clip(-np.log10(np.maximum(blur, 1e-300)), 0.0, MOST_DIGITS)
+    variance = minimum.sizes[:, 1:] ** 2 - minimum.expected[:, 1:] ** 2
+    condition = (P[:, 1:, 1:] ** 2).sum(axis=(1, 2)) * variance.sum(axis=1)
+    confirmed = (moment_error <= BELIEVED) & (mass_error <= BELIEVED) & minimum.stationary
+    # power moments whose conversion has lost their digits do not determine anything
+    confirmed &= (blur < 1.0) | ((problem.error / sizes).max(axis=1) < BELIEVED)
+    return confirmed, moment_error, mass_error, condition, digits
+
+
+def _measure(problem, minimum):
+    """∫ φ_j exp(q), (columns, k+1), by the unrelated rule; discrete points by their plain sum."""
+    reference = problem.support.atoms_of_reference()
+    if reference is not None:
+        t, weights = reference
+        phi = problem.support.basis.evaluate(t, problem.degree)
+        return (np.exp(minimum.coefficients @ phi.T) * weights) @ phi
+    nodes, fine = clenshaw_curtis(33)
+    _, coarse = clenshaw_curtis(17)
+    out = np.full(problem.moments.shape, np.nan)
+    measure_columns(
+        minimum.coefficients,
+        problem.support.basis.recurrence(problem.degree),
+        minimum.edges[:, 0].copy(),
+        minimum.edges[:, 1].copy(),
+        minimum.peaks,
+        minimum.number,
+        DEPTH,
+        (nodes, fine, coarse),
+        out,
+    )
+    return out
+
+
+def status_of(minimum, confirmed, digits):
+    """SOLVED, ILL_CONDITIONED (float64 ends before the moments are matched) or NOT_CONVERGED."""
+    lost = (digits < 1.0) | (minimum.used < minimum.coefficients.shape[1] - 1)
+    failed = np.where(lost, Status.ILL_CONDITIONED, Status.NOT_CONVERGED)
+    return np.where(confirmed, Status.SOLVED, failed)

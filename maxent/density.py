@@ -1,0 +1,374 @@
+"""The answer as an object: a maximum-entropy density, or a batch of them, in the user's x.
+
+In the reference coordinate log p(t) = Σ_j c_j φ_j(t); with x = loc + scale·t the user sees
+p(x) = p(t)/|scale|. Where scale < 0 (half line to -∞) the two tails change places.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from maxent._kernels import evaluation
+from maxent._kernels.conversion import basis_to_power
+from maxent.inversion import Inversion, Steps
+from maxent.quadrature import panel_rule
+from maxent.status import Status
+
+MOMENT_KINDS = ("raw", "central", "standardized", "chebyshev")
+
+
+class Density:
+    """A maximum-entropy density; immutable, picklable. `density[j]` is one column of a batch.
+
+    batch_shape   () for one density
+    coefficients  (*batch, k+1): log p in `basis`, in the reference coordinate t = (x - loc)/scale
+    loc, scale    (*batch)
+    support       Support         certificate   Certificate
+
+    Methods take x or u of any shape that broadcasts with batch_shape, and return float64. Outside the
+    support pdf is 0; nan gives nan; probabilities outside [0, 1] give nan; a column that was not solved
+    answers nan, and its certificate says why. Names are those of scipy.stats, old and new.
+    """
+
+    def __init__(self, support, coefficients, loc, scale, certificate, batch_shape):
+        self._set(
+            support=support,
+            coefficients=_read_only(np.reshape(coefficients, (*batch_shape, -1))),
+            loc=_read_only(np.reshape(loc, batch_shape)),
+            scale=_read_only(np.reshape(scale, batch_shape)),
+            certificate=certificate,
+            batch_shape=tuple(batch_shape),
+            _inversions={},
+        )
+
+    def _set(self, **values):
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    def __setattr__(self, name, value):
+        raise AttributeError(f"a Density cannot be changed: {name}")
+
+    def __delattr__(self, name):
+        raise AttributeError(f"a Density cannot be changed: {name}")
+
+    def __getstate__(self):
+        return {**self.__dict__, "_inversions": {}}
+
+    def __setstate__(self, state):
+        self._set(**state)
+        for name in ("coefficients", "loc", "scale"):
+            self.__dict__[name].setflags(write=False)
+
+    def __repr__(self):
+        if self.batch_shape:
+            return f"<Density batch {self.batch_shape}, degree {self.degree}: {self.certificate!r}>"
+        return f"<Density on {self.support}, degree {self.degree}: {self.certificate!r}>"
+
+    def __eq__(self, other):
+        if not isinstance(other, Density):
+            return NotImplemented
+        return (
+            self.batch_shape == other.batch_shape
+            and self.support.bounds == other.support.bounds
+            and all(
+                np.array_equal(a, b, equal_nan=True)
+                for a, b in (
+                    (self.coefficients, other.coefficients),
+                    (self.loc, other.loc),
+                    (self.scale, other.scale),
+                )
+            )
+        )
+
+    __hash__ = None
+
+    def __len__(self):
+        if not self.batch_shape:
+            raise TypeError("a single Density has no length")
+        return self.batch_shape[0]
+
+    def __getitem__(self, index):
+        """One column, or a smaller batch."""
+        if not self.batch_shape:
+            raise IndexError("a single Density cannot be indexed")
+        picked = np.arange(int(np.prod(self.batch_shape))).reshape(self.batch_shape)[index]
+        shape = np.shape(picked)
+        return Density(
+            self.support[index],
+            self.coefficients[index],
+            self.loc[index],
+            self.scale[index],
+            self.certificate[index],
+            shape,
+        )
+
+    def __iter__(self):
+        return (self[j] for j in range(len(self)))
+
+    @property
+    def degree(self):
+        return self.coefficients.shape[-1] - 1
+
+    @property
+    def basis(self):
+        return self.support.basis
+
+    # ------------------------------------------------------------------ density
+
+    def logpdf(self, x):
+        """log p(x); for Discrete support the logarithm of the probability of the point x."""
+        return self._by_column(self._logpdf, x, -np.inf)
+
+    def pdf(self, x):
+        """p(x), per unit of x; for Discrete support the probability of the point x."""
+        return np.exp(self.logpdf(x))[()]
+
+    pmf = pdf
+    logpmf = logpdf
+
+    def _logpdf(self, j, x):
+        c, loc, scale, support = self._column(j)
+        lower, upper = support.bounds
+        out = np.empty(x.size)
+        rec = support.basis.recurrence(self.degree)
+        reference = support.atoms_of_reference()
+        shift = np.log(abs(scale)) if reference is None else 0.0
+        evaluation.log_density(x.ravel(), c, rec, loc, scale, lower, upper, shift, out)
+        out = out.reshape(x.shape)
+        if reference is not None:
+            place = np.clip(np.searchsorted(support.points, x), 0, support.points.size - 1)
+            out = out + np.log(reference[1])[place]
+            out[~support.contains(x) & ~np.isnan(x)] = -np.inf
+        return out
+
+    # ------------------------------------------------------------- distribution
+
+    def cdf(self, x):
+        """P(X <= x)."""
+        return self._by_column(lambda j, v: self._tail(j, v, "cdf", "sf"), x)
+
+    def sf(self, x):
+        """P(X > x), accurate where it is small."""
+        return self._by_column(lambda j, v: self._tail(j, v, "sf", "cdf"), x)
+
+    def logcdf(self, x):
+        return self._by_column(lambda j, v: self._tail(j, v, "logcdf", "logsf"), x)
+
+    def logsf(self, x):
+        return self._by_column(lambda j, v: self._tail(j, v, "logsf", "logcdf"), x)
+
+    def ppf(self, u):
+        """The quantile: the x with P(X <= x) = u."""
+        return self._by_column(lambda j, v: self._quantile(j, v, "ppf", "isf"), u)
+
+    def isf(self, u):
+        """The x with P(X > x) = u, accurate for small u."""
+        return self._by_column(lambda j, v: self._quantile(j, v, "isf", "ppf"), u)
+
+    def _tail(self, j, x, upward, downward):
+        _, loc, scale, _ = self._column(j)
+        return getattr(self._inversion(j), upward if scale > 0 else downward)((x - loc) / scale)
+
+    def _quantile(self, j, u, upward, downward):
+        _, loc, scale, support = self._column(j)
+        t = getattr(self._inversion(j), upward if scale > 0 else downward)(u)
+        return np.clip(loc + scale * t, *support.bounds)
+
+    def _inversion(self, j):
+        if j not in self._inversions:
+            c, _, _, support = self._column(j)
+            reference = support.atoms_of_reference()
+            if reference is None:
+                self._inversions[j] = Inversion(c, support.basis, support.ends)
+            else:
+                t, weights = reference
+                p = weights * np.exp(support.basis.evaluate(t, self.degree) @ c)
+                self._inversions[j] = Steps(t, p / p.sum())
+        return self._inversions[j]
+
+    def interval(self, confidence=0.95):
+        """(lower, upper) with equal tails."""
+        tail = 0.5 * (1.0 - np.asarray(confidence, dtype=float))
+        return self.ppf(tail), self.isf(tail)
+
+    def median(self):
+        return self.ppf(0.5)
+
+    def rvs(self, size=None, random_state=None):
+        """Draws of shape (*size, *batch) by inversion; random_state: Generator, seed or None."""
+        return self.sample(() if size is None else size, rng=random_state)
+
+    def sample(self, shape=(), *, rng=None):
+        """Draws of shape (*shape, *batch); rng: Generator, seed or None."""
+        shape = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
+        if not isinstance(rng, (np.random.Generator, np.random.RandomState)):
+            rng = np.random.default_rng(rng)
+        uniform = rng.random if isinstance(rng, np.random.Generator) else rng.random_sample
+        return self.ppf(uniform((*shape, *self.batch_shape)))
+
+    # ------------------------------------------------------------------ numbers
+
+    def moment(self, order, kind="raw"):
+        """E[X^order] (raw), about the mean (central), in standard deviations (standardized), or E[T_order]."""
+        if isinstance(order, bool) or not isinstance(order, (int, np.integer)) or order < 0:
+            raise ValueError(f"order must be an integer >= 0, not {order!r}")
+        if kind not in MOMENT_KINDS:
+            raise ValueError(f"kind must be one of {', '.join(MOMENT_KINDS)}, not {kind!r}")
+        if kind == "chebyshev":
+            if self.basis.name != "chebyshev":
+                raise ValueError(f"Chebyshev moments need an interval, not {self.support}")
+            return self._each(lambda j: self._means(j, order)[order])
+        return self._each(lambda j: self._power(j, order, kind))
+
+    def _power(self, j, order, kind):
+        _, loc, scale, support = self._column(j)
+        n = max(int(order), 2)
+        means = self._means(j, n)[None]
+        rec = support.basis.recurrence(n)
+        if kind == "raw":
+            shift, unit = loc, scale
+        else:
+            in_t = basis_to_power(means, np.zeros(1), np.ones(1), rec)[0]
+            shift, unit = -scale * in_t[1], scale
+            if kind == "standardized":
+                centred = basis_to_power(means, np.array([-in_t[1]]), np.ones(1), rec)[0]
+                sd = np.sqrt(max(centred[2], 0.0))
+                shift, unit = -in_t[1] / sd, np.sign(scale) / sd
+        return basis_to_power(means, np.array([shift]), np.array([unit]), rec)[0, order]
+
+    def _means(self, j, degree):
+        """E[φ_0 … φ_degree] under column j."""
+        c, _, _, support = self._column(j)
+        degree = max(int(degree), self.degree)
+        reference = support.atoms_of_reference()
+        if reference is not None:
+            t, weights = reference
+            phi = support.basis.evaluate(t, degree)
+            return (np.exp(phi[:, : c.size] @ c) * weights) @ phi
+        padded = np.zeros(degree + 1)
+        padded[: c.size] = c
+        out = np.empty(degree + 1)
+        evaluation.means(
+            padded, support.basis.recurrence(degree), support.ends, panel_rule(degree), out
+        )
+        return out
+
+    def mean(self):
+        return self.moment(1)
+
+    def variance(self):
+        return self.moment(2, "central")
+
+    def standard_deviation(self):
+        return np.sqrt(self.variance())[()]
+
+    def skewness(self):
+        return self.moment(3, "standardized")
+
+    def kurtosis(self):
+        """Fourth standardized moment: 3 for a normal."""
+        return self.moment(4, "standardized")
+
+    def entropy(self):
+        """-∫ p log p dx in nats; for Discrete support -Σ p log(p/weight)."""
+
+        def one(j):
+            c, _, scale, support = self._column(j)
+            shift = np.log(abs(scale)) if support.atoms_of_reference() is None else 0.0
+            return shift - c @ self._means(j, self.degree)[: c.size]
+
+        return self._each(one)
+
+    def expect(self, function):
+        """E[function(X)] for a vectorised function of x, by Gauss-Legendre on the density's own panels."""
+
+        def one(j):
+            c, loc, scale, support = self._column(j)
+            reference = support.atoms_of_reference()
+            if reference is not None:
+                t, weights = reference
+                p = weights * np.exp(support.basis.evaluate(t, self.degree) @ c)
+                return float(p @ np.asarray(function(support.points), dtype=float))
+            t, p = evaluation.nodes(
+                c, support.basis.recurrence(self.degree), support.ends, panel_rule(self.degree)
+            )
+            return float(p @ np.asarray(function(loc + scale * t), dtype=float))
+
+        return self._each(one)
+
+    def lagrange_multipliers(self, kind="raw"):
+        """λ of log p(x) = Σ λ_j x^j (raw; x in the user's unit), or Σ λ_j T_j(t) (chebyshev): (*batch, k+1).
+
+        Power coefficients of a high degree carry few digits: use `coefficients` to compute.
+        """
+        if kind == "chebyshev" and self.basis.name == "chebyshev":
+            out = self.coefficients.copy()
+        elif kind == "raw":
+            size = self.degree + 1
+            columns = zip(
+                self.coefficients.reshape(-1, size), self.loc.ravel(), self.scale.ravel(), strict=True
+            )
+            out = np.array([self._powers(*column) for column in columns])
+            out = out.reshape(self.coefficients.shape)
+        else:
+            raise ValueError(f"kind must be raw, or chebyshev on an interval, not {kind!r}")
+        out[..., 0] -= np.log(np.abs(self.scale))
+        return out
+
+    def _powers(self, c, loc, scale):
+        """Coefficients of Σ c_j φ_j((x - loc)/scale) in powers of x, (k+1,)."""
+        a, b, d = self.basis.recurrence(self.degree)
+        t = np.polynomial.Polynomial([-loc / scale, 1.0 / scale])
+        before, now = np.polynomial.Polynomial([0.0]), np.polynomial.Polynomial([1.0])
+        total = c[0] * now
+        for j in range(self.degree):
+            before, now = now, (a[j] * t + b[j]) * now - d[j] * before
+            total = total + c[j + 1] * now
+        return np.pad(total.coef, (0, c.size - total.coef.size))
+
+    def plot(self, ax=None, data=None):
+        """Draw the density, over a histogram of `data` if given; returns the matplotlib axes."""
+        from maxent import plot
+
+        return plot.draw(self, ax=ax, data=data)
+
+    # names of the new scipy infrastructure, and the old ones
+    icdf, ccdf, iccdf, logccdf = ppf, sf, isf, logsf
+    var, std = variance, standard_deviation
+
+    # ------------------------------------------------------------------ columns
+
+    def _column(self, j):
+        index = np.unravel_index(j, self.batch_shape) if self.batch_shape else ()
+        support = self.support[index] if self.batch_shape else self.support
+        return self.coefficients[index], float(self.loc[index]), float(self.scale[index]), support
+
+    def _solved(self, j):
+        index = np.unravel_index(j, self.batch_shape) if self.batch_shape else ()
+        return bool(np.isfinite(self.coefficients[index]).all())
+
+    def _by_column(self, method, x, outside=None):
+        x = np.asarray(x, dtype=float)
+        if not self.batch_shape:
+            out = method(0, x) if self._solved(0) else np.full(x.shape, np.nan)
+            return np.asarray(out, dtype=float)[()]
+        shape = np.broadcast_shapes(x.shape, self.batch_shape)
+        lead = shape[: len(shape) - len(self.batch_shape)]
+        columns = int(np.prod(self.batch_shape))
+        flat = np.broadcast_to(x, shape).reshape(-1, columns)
+        out = np.full(flat.shape, np.nan)
+        for j in range(columns):
+            if self._solved(j):
+                out[:, j] = method(j, np.ascontiguousarray(flat[:, j]))
+        return out.reshape(*lead, *self.batch_shape)
+
+    def _each(self, function):
+        columns = int(np.prod(self.batch_shape))
+        out = np.array([function(j) if self._solved(j) else np.nan for j in range(columns)])
+        return out.reshape(self.batch_shape)[()]
+
+
+def _read_only(array):
+    array = np.array(array, dtype=float)
+    array.setflags(write=False)
+    return array

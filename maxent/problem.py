@@ -1,0 +1,199 @@
+"""What is asked: moments of each column in the basis of their support, with what each may be off by.
+
+Power moments become basis moments in double-double; the rounding of the input, half a unit in the last
+place of each moment, is carried along as `error` and decides later what the moments can prove.
+
+    raw           E[x^j]                                    1, mean, …
+    central       E[(x - mean)^j]                           1, mean, variance, …
+    standardized  E[((x - mean)/sd)^j]                      1, mean, variance, skewness, kurtosis (3 for a normal), …
+    chebyshev     E[T_j(t)], t the reference coordinate     1, …          (interval and discrete points)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from maxent._kernels.conversion import power_to_basis
+from maxent.sketch import Sample, _real_array
+from maxent.support import Discrete, Interval, Support, as_support
+
+KINDS = ("raw", "central", "standardized", "chebyshev")
+MAX_DEGREE = 64
+HALF_ULP = 2.0**-53
+# A constant column gets a range this much wider than itself, so that it has a frame.
+CONSTANT_MARGIN = 2.0**-10
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class MomentProblem:
+    """moments, error (columns, k+1) in the support's basis; loc, scale (columns,): x = loc + scale·t.
+
+    finite (columns,): False where data or moments hold NaN or infinity.
+    """
+
+    support: Support
+    moments: np.ndarray
+    error: np.ndarray
+    loc: np.ndarray
+    scale: np.ndarray
+    finite: np.ndarray
+    batch_shape: tuple
+
+    @property
+    def degree(self):
+        return self.moments.shape[1] - 1
+
+    @classmethod
+    def from_moments(cls, moments, support, kind="raw"):
+        """moments (*batch, k+1), k >= 1; see the module for `kind`."""
+        support = as_support(support)
+        if kind not in KINDS:
+            raise ValueError(f"kind must be one of {', '.join(KINDS)}, not {kind!r}")
+        array = _real_array(moments, "moments")
+        array = np.array(np.ma.filled(array.astype(float), np.nan))
+        if array.ndim == 0 or array.shape[-1] < 2:
+            raise ValueError(
+                f"moments of shape {array.shape}: the last axis holds m0 = 1 and at least one moment"
+            )
+        if array.shape[-1] > MAX_DEGREE + 1:
+            raise ValueError(
+                f"{array.shape[-1] - 1} moments are more than the {MAX_DEGREE} that float64 can use"
+            )
+        batch_shape = array.shape[:-1]
+        given = array.reshape(-1, array.shape[-1])
+        if given.shape[0] == 0:
+            raise ValueError(f"moments of shape {array.shape} hold no column")
+        finite = np.isfinite(given).all(axis=1)
+        wrong = finite & ~(np.abs(given[:, 0] - 1.0) <= 1e-9)
+        if wrong.any():
+            column = np.flatnonzero(wrong)[0]
+            where = "" if batch_shape == () else f" (column {column})"
+            raise ValueError(
+                f"moments[..., 0] is m0 and must be 1, not {given[column, 0]:g}{where}: "
+                "did you leave out m0 = 1?"
+            )
+        given[~finite] = np.eye(1, given.shape[1])[0]
+        given[:, 0] = 1.0
+        _check_columns(support, batch_shape)
+        if kind == "chebyshev":
+            if support.basis.name != "chebyshev":
+                raise ValueError(f"Chebyshev moments need an interval, not the support {support}")
+            zero = np.zeros(given.shape[0])
+            loc, scale = support.frame(zero, zero)
+            basis_moments, error = given, HALF_ULP * np.abs(given)
+            error[:, 0] = 0.0
+        else:
+            basis_moments, error, loc, scale = _from_powers(given, support, kind)
+        return cls(support, basis_moments, error, loc, scale, finite, batch_shape)
+
+    @classmethod
+    def from_data(cls, data, degree, support=None, weights=None, axis=None, nan_policy="raise"):
+        """Moments of samples. Returns (problem, notes): notes[j] says why column j is not finite."""
+        if isinstance(degree, bool) or not isinstance(degree, (int, np.integer)):
+            raise TypeError(f"degree must be an integer, not {degree!r}")
+        if not 1 <= degree <= MAX_DEGREE:
+            raise ValueError(f"degree must be between 1 and {MAX_DEGREE}, not {degree}")
+        if nan_policy not in ("raise", "omit"):
+            raise ValueError(f"nan_policy must be 'raise' or 'omit', not {nan_policy!r}")
+        sample = Sample.of(data, weights, axis)
+        count, low, high, mean, variance, missing = sample.spread()
+        notes = [None] * len(sample.columns)
+        for j in range(len(notes)):
+            if missing[j] and nan_policy == "raise":
+                notes[j] = f"{int(missing[j])} of {sample.columns[j].size} values are NaN"
+            elif count[j] == 0:
+                notes[j] = "no value is left"
+            elif not np.isfinite(high[j] - low[j]):
+                notes[j] = f"a value is infinite or too large ({low[j]:g} … {high[j]:g})"
+        finite = np.array([note is None for note in notes])
+        low, high = np.where(finite, low, -1.0), np.where(finite, high, 1.0)
+        mean, variance = np.where(finite, mean, 0.0), np.where(finite, variance, 1.0)
+        if support is None:
+            margin = np.where(low == high, CONSTANT_MARGIN * np.maximum(np.abs(low), 1e-290), 0.0)
+            margin = np.where((low == high) & (low == 0.0), 1.0, margin)
+            support = Interval(
+                (low - margin).reshape(sample.batch_shape), (high + margin).reshape(sample.batch_shape)
+            )
+        else:
+            support = as_support(support)
+            _check_columns(support, sample.batch_shape)
+            _check_inside(support, sample, low, high, finite)
+        loc, scale = _frame(support, mean, variance)
+        shown = [c if ok else np.zeros(1) for c, ok in zip(sample.columns, finite, strict=True)]
+        weights = sample.weights if finite.all() else sample.weights
+        moments = np.zeros((len(shown), degree + 1))
+        error = np.zeros_like(moments)
+        moments[:, 0] = 1.0
+        for group in (finite,):
+            index = np.flatnonzero(group)
+            if index.size:
+                part = dataclasses.replace(sample, columns=[sample.columns[j] for j in index])
+                moments[index], error[index] = part.moments(support, loc[index], scale[index], degree)
+        moments[:, 0] = 1.0
+        problem = cls(support, moments, error, loc, scale, finite, sample.batch_shape)
+        return problem, notes
+
+
+def _frame(support, mean, variance):
+    loc, scale = support.frame(mean, variance)
+    return (
+        np.ascontiguousarray(np.ravel(loc), dtype=float),
+        np.ascontiguousarray(np.ravel(scale), dtype=float),
+    )
+
+
+def _from_powers(given, support, kind):
+    """Basis moments, errors and frame from raw, central or standardized moments (columns, k+1)."""
+    columns, size = given.shape
+    power = given.copy()
+    error = HALF_ULP * np.abs(power)
+    mean = given[:, 1].copy()
+    variance = given[:, 2] if size > 2 else np.ones(columns)
+    centre, unit = np.zeros(columns), np.ones(columns)
+    if kind == "raw":
+        variance = variance - mean**2 if size > 2 else variance
+    elif size > 2 or kind == "central":
+        centre = mean
+        power[:, 1] = 0.0
+        error[:, 1] = HALF_ULP * np.abs(mean)
+        if kind == "standardized":
+            negative = ~(variance > 0)
+            unit = np.where(negative, 1.0, np.sqrt(np.where(negative, 1.0, variance)))
+            power[~negative, 2] = 1.0
+            error[:, 1] /= unit
+            error[negative, 3:] = np.inf
+            power[negative, 3:] = 0.0
+    loc, scale = _frame(support, mean, variance)
+    error[:, 0] = 0.0
+    moments, error = power_to_basis(
+        power, error, (loc - centre) / unit, scale / unit, support.basis.recurrence(size - 1)
+    )
+    moments[:, 0] = 1.0
+    error[:, 0] = 0.0
+    return moments, error, loc, scale
+
+
+def _check_columns(support, batch_shape):
+    lower = np.shape(support.bounds[0])
+    if lower and lower != batch_shape:
+        raise ValueError(f"support has bounds of shape {lower}, the moments are a batch {batch_shape}")
+
+
+def _check_inside(support, sample, low, high, finite):
+    lower, upper = (np.broadcast_to(v, sample.batch_shape).ravel() for v in support.bounds)
+    out = finite & ((low < lower) | (high > upper))
+    if out.any():
+        j = np.flatnonzero(out)[0]
+        value = low[j] if low[j] < lower[j] else high[j]
+        where = "" if len(finite) == 1 else f" (column {j})"
+        raise ValueError(
+            f"the value {value:.10g}{where} lies outside the support {support[j] if sample.batch_shape else support}: "
+            "is the support too narrow, or is this value an error?"
+        )
+    if isinstance(support, Discrete):
+        for column, ok in zip(sample.columns, finite, strict=True):
+            strange = column[~np.isin(column, support.points)] if ok else []
+            if len(strange):
+                raise ValueError(f"the value {strange[0]:g} is not one of the points of {support}")

@@ -1,0 +1,73 @@
+"""Rules of integration: nodes and weights, cached, and read-only because they are shared.
+
+Every rule is exact for polynomials up to a known degree, with respect to
+
+    gauss_legendre     dt on [-1, 1]                     2n - 1
+    clenshaw_curtis    dt on [-1, 1], with both ends     n - 1
+    gauss_hermite      exp(-t²/2)/√(2π) dt on the line   2n - 1
+    gauss_laguerre     exp(-t) dt on [0, ∞)              2n - 1
+
+`panel_rule(k)` is what the adaptive panels of `_kernels.panels` need for exponents of degree k.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from scipy import special
+
+PANEL_NODES = 20
+
+
+def _frozen(*arrays):
+    for array in arrays:
+        array.setflags(write=False)
+    return arrays
+
+
+@lru_cache(maxsize=64)
+def gauss_legendre(n):
+    """n nodes and weights; the weights sum to 2."""
+    return _frozen(*np.polynomial.legendre.leggauss(n))
+
+
+@lru_cache(maxsize=64)
+def clenshaw_curtis(n):
+    """n >= 2 nodes cos(πi/(n-1)), ends included; the weights sum to 2 (Trefethen 2008)."""
+    theta = np.pi * np.arange(n) / (n - 1)
+    even = np.arange(0, n, 2)
+    terms = np.cos(np.outer(theta, even)) * (2.0 / (1.0 - even**2))
+    terms[:, 0] *= 0.5
+    if n % 2:
+        terms[:, -1] *= 0.5
+    weights = terms.sum(axis=1) * 2.0 / (n - 1)
+    weights[[0, -1]] *= 0.5
+    return _frozen(np.cos(theta)[::-1].copy(), weights[::-1].copy())
+
+
+@lru_cache(maxsize=64)
+def gauss_hermite(n):
+    """n nodes and weights for the standard normal; the weights sum to 1."""
+    t, w = special.roots_hermitenorm(n)
+    return _frozen(t, w / w.sum())
+
+
+@lru_cache(maxsize=64)
+def gauss_laguerre(n):
+    """n nodes and weights for exp(-t); the weights sum to 1."""
+    t, w = special.roots_laguerre(n)
+    return _frozen(t, w / w.sum())
+
+
+@lru_cache(maxsize=64)
+def panel_rule(k):
+    """(nodes, weights, local points, local transform) of a panel.
+
+    `transform @ values at the points` are the Chebyshev coefficients, (k+1,), of a polynomial of degree k.
+    """
+    nodes, weights = gauss_legendre(max(PANEL_NODES, k + 4))
+    theta = np.pi * (np.arange(k + 1) + 0.5) / (k + 1)
+    transform = np.cos(np.outer(np.arange(k + 1), theta)) * (2.0 / (k + 1))
+    transform[0] *= 0.5
+    return (nodes, weights, *_frozen(np.cos(theta), transform))

@@ -1,0 +1,110 @@
+"""Samples to moments: the mean of each basis function over the data, one column at a time.
+
+The moments are taken in the reference coordinate directly, t = (x - loc)/scale, never through powers of
+x: an offset of 1e9 with spread 1 costs nothing but the digits that the data themselves have lost.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from maxent import _kernels  # noqa: F401  (the room order starts there)
+from maxent._kernels.moments import basis_means, spread
+
+# A blocked mean of numbers of size <= 1: what its own rounding may be off by.
+MEAN_ROUNDING = 4.0 * 2.0**-53
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Sample:
+    """Columns of data: `columns` is a list of 1-D arrays (views where possible), with batch_shape.
+
+    weights: 1-D or None, shared by the columns.
+    """
+
+    columns: list
+    weights: np.ndarray | None
+    batch_shape: tuple
+
+    @classmethod
+    def of(cls, data, weights=None, axis=None):
+        """Checks data of any real dtype: 1-D is one column; n-D needs the axis of the samples (default 0)."""
+        array = _real_array(data, "data")
+        if isinstance(array, np.ma.MaskedArray):
+            array = np.ma.filled(array.astype(float), np.nan)
+        if array.ndim == 0:
+            raise ValueError("data must be a list of values, not the single number " f"{array}")
+        axis = 0 if axis is None else axis
+        if not isinstance(axis, (int, np.integer)) or not -array.ndim <= axis < array.ndim:
+            raise ValueError(f"axis {axis!r} is not one of the {array.ndim} axes of the data")
+        moved = np.moveaxis(array, axis, 0)
+        if moved.shape[0] == 0:
+            raise ValueError("data are empty: there is nothing to fit")
+        batch_shape = moved.shape[1:]
+        if array.dtype.kind == "b":
+            moved = moved.astype(float)
+        flat = moved.reshape(moved.shape[0], -1)
+        columns = [flat[:, j] for j in range(flat.shape[1])]
+        if not columns:
+            raise ValueError(f"data of shape {array.shape} have no columns")
+        if weights is not None:
+            weights = np.array(_real_array(weights, "weights"), dtype=float)
+            if weights.shape != (flat.shape[0],):
+                raise ValueError(
+                    f"weights have shape {weights.shape}, but there are {flat.shape[0]} values a column"
+                )
+            bad = ~(np.isfinite(weights) & (weights >= 0))
+            if bad.any():
+                raise ValueError(f"weights must be finite and >= 0, not {weights[bad][0]:g}")
+            if not weights.any():
+                raise ValueError("all weights are 0")
+        return cls(columns, weights, batch_shape)
+
+    def spread(self):
+        """(count, lowest, highest, mean, variance, number of NaN), each (columns,)."""
+        weights = _weights(self.weights)
+        rows = np.array([spread(column, weights) for column in self.columns]).T
+        missing = np.array([np.isnan(c).sum() if c.dtype.kind == "f" else 0 for c in self.columns])
+        return (*rows, missing)
+
+    def moments(self, support, loc, scale, degree):
+        """E[phi_j(t)] and their rounding, both (columns, degree+1)."""
+        lo, hi = (-1.0, 1.0) if support.basis.name == "chebyshev" else (-np.inf, np.inf)
+        if support.basis.name == "laguerre":
+            lo = 0.0
+        rec = support.basis.recurrence(degree)
+        weights = _weights(self.weights)
+        out = np.empty((len(self.columns), degree + 1))
+        for j, column in enumerate(self.columns):
+            basis_means(column, weights, loc[j], scale[j], lo, hi, rec, out[j])
+        error = np.full(out.shape, MEAN_ROUNDING) * np.maximum(1.0, np.abs(out))
+        error[:, 0] = 0.0
+        return out, error
+
+
+def _weights(weights):
+    return np.empty(0) if weights is None else weights
+
+
+def _real_array(value, what):
+    """An array of real numbers, or a TypeError that says what it was."""
+    if isinstance(value, (str, bytes)):
+        raise TypeError(f"{what} must be numbers, not the {type(value).__name__} {value[:40]!r}")
+    try:
+        array = value if isinstance(value, np.ma.MaskedArray) else np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{what} must be a regular array of numbers: {error}") from None
+    if array.dtype.kind == "O":
+        try:
+            array = array.astype(float)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"{what} must be numbers: {error}") from None
+    if array.dtype.kind == "c":
+        raise TypeError(f"{what} must be real, not complex (a value such as {array.ravel()[:1]})")
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{what} must be numbers, not an array of dtype {array.dtype}")
+    if array.dtype == np.float16 or array.dtype == np.longdouble:
+        array = array.astype(float)
+    return array

@@ -1,0 +1,61 @@
+"""How a solve can end."""
+
+from __future__ import annotations
+
+import enum
+
+
+class Status(enum.Enum):
+    """One outcome a column. `message` says the cause and what to try."""
+
+    SOLVED = 0
+    INFEASIBLE = 1
+    ATOMIC = 2
+    NO_MAXIMUM = 3
+    ILL_CONDITIONED = 4
+    NOT_CONVERGED = 5
+    NOT_FINITE = 6
+
+    @property
+    def message(self) -> str:
+        return _MESSAGES[self]
+
+
+_MESSAGES = {
+    Status.SOLVED: "The density was found, and its moments were confirmed by an unrelated rule.",
+    Status.INFEASIBLE: (
+        "No distribution on the support has these moments. Check the order and kind of the moments "
+        "(m0 = 1 first; raw, central or standardized?) and that the data lie inside the support."
+    ),
+    Status.ATOMIC: (
+        "Only a few atoms have these moments, or moments so near that rounding decides: there is no "
+        "density. See certificate.atoms; use fewer moments, or add noise if the data are rounded."
+    ),
+    Status.NO_MAXIMUM: (
+        "Distributions with these moments exist, but none of them has the largest entropy: mass "
+        "escapes to infinity. Use a bounded support, or one moment fewer or more."
+    ),
+    Status.ILL_CONDITIONED: (
+        "The moments do not determine a density in float64: rounding alone changes the answer. "
+        "Use fewer moments, or give Chebyshev moments, or the data themselves."
+    ),
+    Status.NOT_CONVERGED: (
+        "The solver stopped before the moments were matched. Use fewer moments or a support that "
+        "fits the data more closely, and please report the moments."
+    ),
+    Status.NOT_FINITE: (
+        "The data or moments hold NaN or infinity. Drop those rows (nan_policy='omit') or the column."
+    ),
+}
+
+
+class SolveError(ArithmeticError):
+    """No answer. `status` is the (first) failing Status, `statuses` those of all columns."""
+
+    def __init__(self, message: str, status: Status, statuses: tuple[Status, ...] = ()):
+        super().__init__(message)
+        self.status = status
+        self.statuses = statuses or (status,)
+
+    def __reduce__(self):
+        return type(self), (str(self), self.status, self.statuses)

@@ -1,0 +1,220 @@
+"""Where a distribution lives, and the affine frame x = loc + scale·t in which it is solved.
+
+    Interval [a, b]         t in [-1, 1]    loc = (a+b)/2, scale = (b-a)/2        Chebyshev
+    HalfLine [a, ∞)         t in [0, ∞)     loc = a, scale = E[x] - a             Laguerre
+    HalfLine (-∞, b]        t in [0, ∞)     loc = b, scale = E[x] - b < 0         Laguerre
+    RealLine                t on the line   loc = E[x], scale = √Var[x]           Hermite
+    Discrete points         t in [-1, 1]    the frame of their range              Chebyshev
+
+Bounds may be arrays: a batch whose columns have supports of their own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from maxent._kernels.window import BOUNDED, HALF, LINE
+from maxent.basis import CHEBYSHEV, HERMITE, LAGUERRE
+
+
+class Support:
+    """Base of the kinds of support. `basis` and `ends` say how its reference coordinate works."""
+
+    basis = None
+    ends = BOUNDED
+
+    def frame(self, mean, variance):
+        """(loc, scale), each of mean's shape."""
+        raise NotImplementedError
+
+    @property
+    def bounds(self):
+        """(lower, upper): floats, or arrays where columns differ."""
+        raise NotImplementedError
+
+    def contains(self, x):
+        lower, upper = self.bounds
+        return (np.asarray(x) >= lower) & (np.asarray(x) <= upper)
+
+    def __getitem__(self, index):
+        """The support of one column of a batch."""
+        return self
+
+    def atoms_of_reference(self):
+        """(t, weights) of a discrete reference measure, or None for the Lebesgue measure."""
+        return None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Interval(Support):
+    """[lower, upper], finite, lower < upper; arrays give each column its own interval."""
+
+    lower: np.ndarray
+    upper: np.ndarray
+
+    basis = CHEBYSHEV
+    ends = BOUNDED
+
+    def __post_init__(self):
+        lower, upper = np.broadcast_arrays(
+            np.asarray(self.lower, float), np.asarray(self.upper, float)
+        )
+        bad = ~(lower < upper) | ~np.isfinite(upper - lower)
+        if bad.any():
+            first = np.flatnonzero(bad.ravel())[0]
+            a, b = lower.ravel()[first], upper.ravel()[first]
+            if a > b:
+                slip = "are lower and upper swapped?"
+            elif a == b:
+                slip = "a single point has no density"
+            else:
+                slip = "both ends must be numbers whose difference is finite"
+            raise ValueError(f"support ({a:g}, {b:g}) is not an interval: {slip}")
+        lower, upper = lower.copy(), upper.copy()
+        lower.setflags(write=False)
+        upper.setflags(write=False)
+        object.__setattr__(self, "lower", lower)
+        object.__setattr__(self, "upper", upper)
+
+    @property
+    def bounds(self):
+        return self.lower[()], self.upper[()]
+
+    def frame(self, mean, variance):
+        scale = 0.5 * (self.upper - self.lower)
+        loc = self.lower + scale
+        return np.broadcast_to(loc, mean.shape), np.broadcast_to(scale, mean.shape)
+
+    def __getitem__(self, index):
+        return self if self.lower.ndim == 0 else Interval(self.lower[index], self.upper[index])
+
+    def __repr__(self):
+        if self.lower.ndim:
+            return f"<{self.lower.size} intervals>"
+        return f"[{self.lower:.6g}, {self.upper:.6g}]"
+
+
+@dataclasses.dataclass(frozen=True)
+class HalfLine(Support):
+    """[end, ∞) when `upward`, else (-∞, end]."""
+
+    end: float = 0.0
+    upward: bool = True
+
+    basis = LAGUERRE
+    ends = HALF
+
+    def __post_init__(self):
+        if not np.isfinite(self.end):
+            raise ValueError(f"the end of a half line must be a finite number, not {self.end}")
+
+    @property
+    def bounds(self):
+        return (self.end, np.inf) if self.upward else (-np.inf, self.end)
+
+    def frame(self, mean, variance):
+        scale = mean - self.end
+        wrong = ~(scale > 0) if self.upward else ~(scale < 0)
+        unit = 1.0 if self.upward else -1.0
+        return np.full(mean.shape, float(self.end)), np.where(wrong, unit, scale)
+
+    def __repr__(self):
+        return f"[{self.end:.6g}, inf)" if self.upward else f"(-inf, {self.end:.6g}]"
+
+
+@dataclasses.dataclass(frozen=True)
+class RealLine(Support):
+    """(-∞, ∞)."""
+
+    basis = HERMITE
+    ends = LINE
+
+    @property
+    def bounds(self):
+        return -np.inf, np.inf
+
+    def frame(self, mean, variance):
+        spread = np.sqrt(np.maximum(variance, 0.0))
+        floor = 1e-9 * np.maximum(np.abs(mean), 1e-300)
+        return mean, np.where(spread > floor, spread, np.where(mean == 0.0, 1.0, np.abs(mean)))
+
+    def __repr__(self):
+        return "(-inf, inf)"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Discrete(Support):
+    """Atoms at known places, such as the faces of a die.
+
+    points: (n,), distinct and finite. weights: (n,) > 0, the reference measure (default: all 1); the
+    answer has probabilities weights · exp(polynomial), and entropy relative to weights.
+    """
+
+    points: np.ndarray
+    weights: np.ndarray | None = None
+
+    basis = CHEBYSHEV
+    ends = BOUNDED
+
+    def __post_init__(self):
+        points = np.array(self.points, dtype=float)
+        if points.ndim != 1 or points.size < 2:
+            raise ValueError(
+                f"Discrete needs a list of at least two points, not an array of shape {points.shape}"
+            )
+        if not np.isfinite(points).all():
+            raise ValueError(f"a point must be finite, not {points[~np.isfinite(points)][0]}")
+        weights = np.ones(points.size) if self.weights is None else np.array(self.weights, float)
+        if weights.shape != points.shape or not (np.isfinite(weights) & (weights > 0)).all():
+            raise ValueError("weights must be positive and finite, one for each point")
+        order = np.argsort(points, kind="stable")
+        points, weights = points[order], weights[order]
+        same = np.flatnonzero(np.diff(points) == 0)
+        if same.size:
+            raise ValueError(f"the point {points[same[0]]:g} is given twice")
+        points.setflags(write=False)
+        weights.setflags(write=False)
+        object.__setattr__(self, "points", points)
+        object.__setattr__(self, "weights", weights)
+
+    @property
+    def bounds(self):
+        return self.points[0], self.points[-1]
+
+    def frame(self, mean, variance):
+        scale = 0.5 * (self.points[-1] - self.points[0])
+        loc = self.points[0] + scale
+        return np.full(mean.shape, loc), np.full(mean.shape, scale)
+
+    def contains(self, x):
+        return np.isin(x, self.points)
+
+    def atoms_of_reference(self):
+        loc, scale = self.frame(np.zeros(()), None)
+        return np.clip((self.points - loc) / scale, -1.0, 1.0), self.weights
+
+    def __repr__(self):
+        return f"Discrete({self.points.size} points in [{self.points[0]:.6g}, {self.points[-1]:.6g}])"
+
+
+def as_support(value):
+    """A Support from (lo, hi) with ±inf allowed, or a Support as it is."""
+    if isinstance(value, Support):
+        return value
+    try:
+        lower, upper = (float(v) for v in value)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"support must be (lo, hi), with inf for no end, or a Support, not {value!r}"
+        ) from None
+    if np.isnan(lower) or np.isnan(upper):
+        raise ValueError(f"support ({lower}, {upper}) has an end that is not a number")
+    if lower == -np.inf and upper == np.inf:
+        return RealLine()
+    if upper == np.inf and np.isfinite(lower):
+        return HalfLine(lower)
+    if lower == -np.inf and np.isfinite(upper):
+        return HalfLine(upper, upward=False)
+    return Interval(lower, upper)
