@@ -32,7 +32,7 @@ def test_python_block_runs_and_prints_what_it_says(code, tmp_path, monkeypatch, 
         pytest.importorskip("torch")
     monkeypatch.chdir(tmp_path)
     exec(compile(code, "README.md", "exec"), {"__name__": "readme"})
-    said = re.findall(r"^print\(.*\)  # (.*)$", code, re.MULTILINE)
+    said = re.findall(r"^ *print\(.*\)  # (.*)$", code, re.MULTILINE)
     assert capsys.readouterr().out.split("\n")[:-1] == said
 
 
