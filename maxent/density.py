@@ -12,7 +12,6 @@ from maxent._kernels import evaluation
 from maxent._kernels.conversion import basis_to_power
 from maxent.inversion import Inversion, Steps
 from maxent.quadrature import panel_rule
-from maxent.status import Status
 
 MOMENT_KINDS = ("raw", "central", "standardized", "chebyshev")
 

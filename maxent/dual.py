@@ -52,6 +52,10 @@ class Minimum:
     def stationary(self):
         return (self.code == descent.CONVERGED) | (self.code == descent.STALLED)
 
+    def pick(self, index):
+        """Some columns only."""
+        return Minimum(*(getattr(self, f.name)[index] for f in dataclasses.fields(self)))
+
     def put(self, index, other):
         """Overwrite the columns `index` by those of another Minimum."""
         for field in dataclasses.fields(self):

@@ -9,14 +9,13 @@ import dataclasses
 
 import numpy as np
 
-from maxent import dual
+from maxent import dual, existence
+from maxent._kernels.window import BOUNDED, HALF
 from maxent.certificate import Certificate, certify, status_of
 from maxent.density import Density
-from maxent.existence import climb
 from maxent.feasibility import BOUNDARY, INFEASIBLE, examine, examine_discrete
 from maxent.problem import MomentProblem
 from maxent.status import SolveError, Status
-
 
 NAMED_COLUMNS = 6  # failing columns that an error message lists
 
@@ -69,10 +68,10 @@ class Report:
 
 
 def check(moments, *, support, kind="raw"):
-    """Has any distribution on the support these moments? And if only atoms, which?
+    """Has any distribution on the support these moments? Only atoms? Is there a maximum of the entropy?
 
-    Arguments as for `solve`. Returns a Report: status SOLVED (inside: distributions with these moments
-    exist), ATOMIC or INFEASIBLE, with the proof in words.
+    Arguments as for `solve`. Returns a Report: status SOLVED (distributions with these moments exist, and
+    one of them has the largest entropy), ATOMIC, NO_MAXIMUM or INFEASIBLE, with the proof in words.
     """
     problem = MomentProblem.from_moments(moments, support, kind)
     feasibility = _examine(problem)
@@ -89,7 +88,14 @@ def check(moments, *, support, kind="raw"):
             else Status.ATOMIC if verdict == BOUNDARY and feasibility.resolved(j) else Status.SOLVED
         )
         message.append(_describe(problem, feasibility, j) or "distributions with these moments exist")
-    feasible = np.array([s in (Status.SOLVED, Status.ATOMIC) for s in status])
+    inside = [j for j, s in enumerate(status) if s is Status.SOLVED]
+    if inside and problem.support.ends != BOUNDED:
+        part = _columns(problem, np.array(inside))
+        _, ladder = _minimise(part)
+        for i in np.flatnonzero(ladder.refused):
+            status[inside[i]] = Status.NO_MAXIMUM
+            message[inside[i]] = _why_no_maximum(part, ladder, i)
+    feasible = np.array([s not in (Status.INFEASIBLE, Status.NOT_FINITE) for s in status])
     if problem.batch_shape == ():
         return Report(status[0], message[0], bool(feasible[0]))
     shape = problem.batch_shape
@@ -137,16 +143,14 @@ def _answer(problem, notes, throw):
     index = np.flatnonzero(status == Status.NOT_CONVERGED)
     if index.size:
         part = _columns(problem, index)
-        minimum, refused = _minimise(part)
+        minimum, ladder = _minimise(part)
+        refused = np.zeros(index.size, bool) if ladder is None else ladder.refused
         confirmed, moment_error, mass_error, condition, digits = certify(part, minimum)
         found = status_of(minimum, confirmed, digits)
-        for i in np.flatnonzero(refused):
-            found[i] = Status.NO_MAXIMUM
+        found[refused] = Status.NO_MAXIMUM
         status[index] = found
-        for i in np.flatnonzero(found != Status.SOLVED):
-            message[index[i]] = (
-                _why_no_maximum(part, refused[i], i) if i in refused else found[i].message
-            )
+        for i in np.flatnonzero(refused):
+            message[index[i]] = _why_no_maximum(part, ladder, i)
         solved = found == Status.SOLVED
         coefficients[index[solved]] = minimum.coefficients[solved]
         steps[index], evaluations[index] = minimum.steps, minimum.evaluations
@@ -188,21 +192,25 @@ def _columns(problem, index):
 
 
 def _minimise(problem):
-    """(Minimum, {column: Ladder row} of those without a maximum)."""
+    """(Minimum, Ladder or None)."""
     support = problem.support
-    if np.isfinite(np.ravel(support.bounds[0])).all() and np.isfinite(np.ravel(support.bounds[1])).all():
-        return dual.minimise(support, problem.moments, np.zeros(problem.moments.shape)), {}
-    ladder = climb(support, problem.moments, problem.error)
-    return ladder.minimum, {i: ladder for i in np.flatnonzero(ladder.refused)}
+    if support.ends == BOUNDED:
+        return dual.minimise(support, problem.moments, np.zeros(problem.moments.shape)), None
+    ladder = existence.minimise(support, problem.moments, problem.error)
+    return ladder.minimum, ladder
 
 
 def _why_no_maximum(problem, ladder, i):
-    order = int(ladder.order[i])
-    excess = ladder.excess[i] * abs(problem.scale[i]) ** order
+    order, excess = int(ladder.order[i]), ladder.excess[i]
+    if not np.isfinite(excess):
+        return "a mean alone leaves the spread free: on the line the entropy has no upper bound. Give the variance too."
+    below = order - 1 if problem.support.ends == HALF or order % 2 else order - 2
+    scale = abs(problem.scale[i])
+    size = "too large" if excess > 0 else "too small"
     return (
-        f"moment {order} is too large by {excess:.3g} (about the frame's origin): the entropy has a supremum, "
-        f"approached by the density of degree {order - 1} with a little mass far out, but no maximum. "
-        "Use a bounded support, or another number of moments."
+        f"moment {order} is {size} by {abs(excess) * scale**order:.3g}: the entropy has a supremum, "
+        f"{ladder.entropy[i] + np.log(scale):.6g}, approached by the density of degree {below} with a vanishing mass far "
+        "out, but no maximum. Use a bounded support, or one moment fewer or more."
     )
 
 

@@ -1,0 +1,69 @@
+"""-a times the reciprocal Christoffel function of given moments, as a polynomial in the basis.
+
+See `maxent.start` for why.  The orthonormal polynomials come from the Jacobi matrix of the moments, and the
+coefficients of their sum of squares from a Gauss rule of the basis' own weight, which is exact.
+"""
+
+import math
+
+import numpy as np
+from numba import njit
+
+from .feasibility import unbounded_jacobi
+from .recurrence import table
+
+
+@njit(cache=True, nogil=True)
+def unbounded_start(m, recs, half, share, t, w, c):
+    """For line and half line, columns of m (columns, k+1); t, w: Gauss rule exact to degree 2k.
+
+    Even k = 2n:  Σ_{j<=n} φ̂_j(t)².   Odd k = 2n+1 (half line):  t Σ_{j<=n} κ_j(t)², κ_j orthonormal for t dμ.
+    recs: the recurrences of degree k+1 (for the Jacobi matrix) and k.
+    """
+    long, rec = recs
+    columns, size = m.shape
+    k = size - 1
+    n = k // 2
+    nodes = t.shape[0]
+    phi = np.empty((size, nodes))
+    table(t, nodes, rec, phi)
+    squares_sum = np.empty(nodes)
+    before, now = np.empty(nodes), np.empty(nodes)
+    given = np.zeros(k + 2)
+    for i in range(columns):
+        given[:size] = m[i]
+        odd = k % 2
+        diagonal, squares = unbounded_jacobi(given, long, k + 1 if odd == 0 else k + 2, True)
+        if odd == 1:
+            # qd: a_l = ζ_{2l} + ζ_{2l+1}, b_l = ζ_{2l-1} ζ_{2l};  for t dμ all indices move up by one
+            zeta = np.zeros(2 * n + 3)
+            zeta[1] = diagonal[0]
+            for l in range(1, n + 1):
+                zeta[2 * l] = squares[l - 1] / zeta[2 * l - 1]
+                zeta[2 * l + 1] = diagonal[l] - zeta[2 * l]
+            norm = zeta[1]
+            for l in range(n):
+                diagonal[l] = zeta[2 * l + 1] + zeta[2 * l + 2]
+                squares[l] = zeta[2 * l + 2] * zeta[2 * l + 3]
+        else:
+            norm = 1.0
+        last = 0.0
+        for s in range(nodes):
+            before[s] = 0.0
+            now[s] = 1.0 / math.sqrt(max(norm, 1e-300))
+            squares_sum[s] = now[s] * now[s]
+        for j in range(n):
+            root = math.sqrt(max(squares[j], 1e-300))
+            for s in range(nodes):
+                after = ((t[s] - diagonal[j]) * now[s] - last * before[s]) / root
+                before[s] = now[s]
+                now[s] = after
+                squares_sum[s] += after * after
+            last = root
+        for j in range(size):
+            total = 0.0
+            for s in range(nodes):
+                factor = t[s] if odd == 1 else 1.0
+                total += w[s] * squares_sum[s] * factor * phi[j, s]
+            c[i, j] = -share * total
+        c[i, 0] = 0.0
