@@ -23,7 +23,7 @@ import torch
 
 from torch_bridge.ops import normal
 from torch_bridge.ops.columns import as_columns, column_values, reduced_dimensions
-from torch_bridge.ops.soft_rank import METHODS, folded_rank, sigmoid_sum
+from torch_bridge.ops.soft_rank import METHODS, rank, sigmoid_sum
 
 BINS = 64
 LARGEST_SCORE = 4.0  # bins cover normal scores in [-4, 4]; the outer two take what lies beyond
@@ -70,8 +70,7 @@ def soft_rank(x, strength=1.0, dim=0, *, weights=None, normalize=False, method="
         total = w.sum((0, 2), keepdim=True)
         return restore(r / total if normalize else r)
     total = columns.shape[0] * columns.shape[2]
-    folded, _, _ = folded_rank(columns, gamma, method, needs_slope(wide, gamma))
-    r = torch.where(folded < 0, folded + total, folded)
+    r, _, _ = rank(columns, gamma, method, needs_slope(wide, gamma))
     return restore(r / total if normalize else r)
 
 
@@ -94,7 +93,7 @@ def folded_probability(x, strength, dims, method="auto"):
     """v with u = r/n = v where v >= 0 and 1 + v where v < 0; |v| <= 1/2. x in a wide dtype."""
     columns, restore = as_columns(x, dims)
     gamma = column_values(strength, x, dims)
-    folded, _, _ = folded_rank(columns, gamma, method, needs_slope(x, gamma))
+    folded, _, _ = rank(columns, gamma, method, needs_slope(x, gamma), fold=True)
     return restore(folded / max(1, columns.shape[0] * columns.shape[2]))
 
 

@@ -6,6 +6,6 @@
     tables      the constants of both, with their derivation
 """
 
-from torch_bridge.ops.soft_rank.operators import METHODS, folded_rank, rank_gradient, sigmoid_sum
+from torch_bridge.ops.soft_rank.operators import METHODS, rank, rank_gradient, sigmoid_sum
 
-__all__ = ["METHODS", "folded_rank", "rank_gradient", "sigmoid_sum"]
+__all__ = ["METHODS", "rank", "rank_gradient", "sigmoid_sum"]

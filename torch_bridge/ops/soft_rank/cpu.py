@@ -174,37 +174,37 @@ def run_blocks(source, plan, work):
     in_threads(one, range(0, source.count, block), source.size * source.count)
 
 
+def translate(grid, moments, starts, parts, order, total, local, slot=0):
+    arrays = tables.grid_tables(grid, order)
+    kernels.translate(moments, starts, parts, grid.children, order, total, *arrays, local, slot)
+
+
 def kernels_of(grid):
-    return kernels.grid_kernels(grid.coarse, grid.children, grid.fine)
+    return kernels.grid_kernels(grid.fine)
 
 
-def rank(x, gamma, method, with_density):
-    """Folded ranks r - n [r > n/2], their slopes sum_j sigma'(t_i - t_j), and the extremes."""
+def rank(x, gamma, method, with_density, fold):
+    """Ranks (folded: r - n where r > n/2), slopes sum_j sigma'(t_i - t_j), and the extremes."""
     low_high = extremes(x)
-    folded = torch.empty_like(x)
+    ranks = torch.empty_like(x)
     density = torch.empty_like(x) if with_density else x.new_empty(0)
-    source, target = columns_of(x), columns_of(folded)
+    source, target = columns_of(x), columns_of(ranks)
     slope = columns_of(density) if with_density else None
     plan = make_plan(source.size, x.element_size(), gamma.numpy(), low_high.numpy(), method)
-    loops, total = kernels_of(plan.grid), float(source.size)
+    loops, total = kernels_of(plan.grid), float(source.size) if fold else 0.0
 
     def by_grid(first, shape, frame, starts, parts):
         moments = np.zeros((parts.sum(), plan.grid.fine))
-        local = np.empty_like(moments)
+        local = np.empty((parts.sum(), 2 if with_density else 1, plan.grid.fine))
         at, to = source.shifted(first), target.shifted(first)
         loops.spread(source.flat, at, shape, frame, moments)
-        loops.translate(
-            moments, starts, parts, 0, total, *tables.grid_tables(plan.grid, 0), local
-        )
+        translate(plan.grid, moments, starts, parts, 0, total, local)
         if not with_density:
             loops.evaluate(source.flat, at, shape, frame, local, total, target.flat, to)
             return
-        local_2 = np.empty_like(moments)
-        loops.translate(
-            moments, starts, parts, 1, 0.0, *tables.grid_tables(plan.grid, 1), local_2
-        )
+        translate(plan.grid, moments, starts, parts, 1, 0.0, local, 1)
         loops.evaluate_two(
-            source.flat, at, shape, frame, local, total, local_2, target.flat, to, slope.flat
+            source.flat, at, shape, frame, local, total, target.flat, to, slope.flat
         )
 
     run_blocks(source, plan, by_grid)
@@ -217,7 +217,7 @@ def rank(x, gamma, method, with_density):
         lower = np.arange(source.size) + 0.5 + result
         upper = np.arange(source.size)[::-1] + 0.5 - result
         out = np.empty(source.size)
-        out[order] = np.where(lower <= upper, lower, -upper)
+        out[order] = np.where(lower <= upper, lower, -upper) if fold else lower
         target.assign(c, out)
         if with_density:
             out[order] = sorted_column(values, gamma[c].item(), NO_WEIGHT, 1, x.element_size())
@@ -228,7 +228,7 @@ def rank(x, gamma, method, with_density):
         target.assign(c, np.full(source.size, np.nan))
         if with_density:
             slope.assign(c, np.full(source.size, np.nan))
-    return folded, density, low_high
+    return ranks, density, low_high
 
 
 def weighted_sum(x, gamma, weight, order, method, low_high=None):
@@ -242,7 +242,7 @@ def weighted_sum(x, gamma, weight, order, method, low_high=None):
 
     def by_grid(first, shape, frame, starts, parts):
         moments = np.zeros((parts.sum(), plan.grid.fine))
-        local = np.empty_like(moments)
+        local = np.empty((len(moments), 1, plan.grid.fine))
         at = source.shifted(first)
         if weights is None:
             loops.spread(source.flat, at, shape, frame, moments)
@@ -250,9 +250,7 @@ def weighted_sum(x, gamma, weight, order, method, low_high=None):
             loops.spread_weighted(
                 source.flat, at, shape, frame, moments, weights.flat, weights.shifted(first)
             )
-        loops.translate(
-            moments, starts, parts, order, 0.0, *tables.grid_tables(plan.grid, order), local
-        )
+        translate(plan.grid, moments, starts, parts, order, 0.0, local)
         loops.evaluate(
             source.flat, at, shape, frame, local, 0.0, target.flat, target.shifted(first)
         )
@@ -288,13 +286,11 @@ def rank_gradient(x, gamma, g, density, low_high, method):
 
     def by_grid(first, shape, frame, starts, parts):
         moments = np.zeros((parts.sum(), plan.grid.fine))
-        local = np.empty_like(moments)
+        local = np.empty((len(moments), 1, plan.grid.fine))
         at, to = source.shifted(first), target.shifted(first)
         g_at = cotangent.shifted(first)
         loops.spread_weighted(source.flat, at, shape, frame, moments, cotangent.flat, g_at)
-        loops.translate(
-            moments, starts, parts, 1, 0.0, *tables.grid_tables(plan.grid, 1), local
-        )
+        translate(plan.grid, moments, starts, parts, 1, 0.0, local)
         loops.evaluate_gradient(
             source.flat, at, shape, frame, local, cotangent.flat, g_at, slope.flat,
             target.flat, to,

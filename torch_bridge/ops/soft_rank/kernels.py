@@ -9,7 +9,8 @@ Letters and shapes, the same in every kernel:
     tile        rows * columns float64 values, the column index running fastest
     frame (4, rows * columns)   per tile position: lowest value, parts per unit of x, the column's
                 last part (clamps rounding and keeps nan out of the index), its first part
-    moments, local (parts, fine)   the block's workspace
+    moments (parts, fine), local (parts, slots, fine)   the block's workspace; the polynomials that
+                one pass evaluates share a cache line
 
 The kernels check nothing.
 """
@@ -125,9 +126,101 @@ def locate(tile, count, frame, fine, at, xi):
         xi[i] = v + v - 1.0
 
 
+@njit(cache=True, nogil=True, fastmath=CONTRACT)
+def accumulate(out, matrix, source, shift):
+    """out[r, b] += sum_i matrix[i, r] source[i, b - shift], where b - shift is a box.
+
+    out (rows, boxes), source (inner, boxes), inner a multiple of 4. The loop runs along the boxes,
+    which are many, so that it vectorises without a reduction.
+    """
+    boxes = out.shape[1]
+    first, last = max(shift, 0), min(boxes + shift, boxes)
+    for r in range(out.shape[0]):
+        for i in range(0, source.shape[0], 4):
+            c0, c1, c2, c3 = matrix[i, r], matrix[i + 1, r], matrix[i + 2, r], matrix[i + 3, r]
+            for b in range(first, last):
+                at = b - shift
+                out[r, b] += (c0 * source[i, at] + c1 * source[i + 1, at]) + (
+                    c2 * source[i + 2, at] + c3 * source[i + 3, at]
+                )
+
+
+@njit(cache=True, nogil=True, fastmath=CONTRACT)
+def sweep(series, decay, side):
+    """series (terms, boxes): exponentials that leave each box -> those that arrive from afar.
+
+    From the left (side 0): S_b = decay (S_{b-1} + E_{b-2}), S_0 = S_1 = 0; from the right mirrored.
+    terms is a multiple of 4; four recurrences at a time hide each other's latency.
+    """
+    terms, boxes = series.shape
+    step = 1 if side == 0 else -1
+    start = 0 if side == 0 else boxes - 1
+    for k in range(0, terms, 4):
+        d0, d1, d2, d3 = decay[k], decay[k + 1], decay[k + 2], decay[k + 3]
+        s0 = s1 = s2 = s3 = 0.0
+        e0 = e1 = e2 = e3 = 0.0  # E of the box before, which may first arrive at the next one
+        b = start
+        for _ in range(boxes):
+            n0, n1, n2, n3 = series[k, b], series[k + 1, b], series[k + 2, b], series[k + 3, b]
+            series[k, b], series[k + 1, b], series[k + 2, b], series[k + 3, b] = s0, s1, s2, s3
+            s0, s1, s2, s3 = d0 * (s0 + e0), d1 * (s1 + e1), d2 * (s2 + e2), d3 * (s3 + e3)
+            e0, e1, e2, e3 = n0, n1, n2, n3
+            b += step
+
+
+@njit(cache=True, nogil=True, fastmath=CONTRACT)
+def translate(moments, starts, parts, children, order, total, near, leave, decay, arrive, up, down,
+              local, slot):
+    """moments -> local[:, slot], polynomials in powers of xi, one column after another.
+
+    starts, parts (columns,): a column's first part and number of parts, multiples of `children`.
+    With total > 0 (order 0, unit weights) boxes of the upper half hold r - total.
+    """
+    coarse, fine, terms = near.shape[1], moments.shape[1], decay.size
+    inside = children * fine
+    for c in range(starts.size):
+        boxes = parts[c] // children
+        first = starts[c]
+        given = np.empty((inside, boxes))
+        for b in range(boxes):
+            for child in range(children):
+                for i in range(fine):
+                    given[child * fine + i, b] = moments[first + b * children + child, i]
+        if children == 1:
+            box = given
+        else:
+            box = np.zeros((coarse, boxes))
+            accumulate(box, up, given, 0)
+        field = np.zeros((coarse, boxes))
+        for shift in range(-1, 2):
+            accumulate(field, near[shift + 1], box, shift)
+        if boxes > 2:
+            for side in range(2):
+                series = np.zeros((terms, boxes))
+                accumulate(series, leave[side], box, 0)
+                sweep(series, decay, side)
+                accumulate(field, arrive[side], series, 0)
+        if order == 0:
+            left = 0.0  # the weight up to box b - 2: sigma is 1 less its series there
+            before, here = 0.0, 0.0
+            for b in range(boxes):
+                left += before
+                before, here = here, 0.0
+                for child in range(children):
+                    here += moments[first + b * children + child, 0]
+                upper = 2.0 * (left + before) + here > total > 0.0
+                field[0, b] += left - total if upper else left
+        result = np.zeros((inside, boxes))
+        accumulate(result, down, field, 0)
+        for b in range(boxes):
+            for child in range(children):
+                for i in range(fine):
+                    local[first + b * children + child, slot, i] = result[child * fine + i, b]
+
+
 @functools.cache
-def grid_kernels(coarse, children, fine):
-    """The grid loops compiled for these sizes."""
+def grid_kernels(fine):
+    """The loops over points, compiled for parts of `fine` coefficients."""
 
     @njit(cache=True, nogil=True, fastmath=CONTRACT)
     def spread(x, x_at, shape, frame, moments):
@@ -185,80 +278,6 @@ def grid_kernels(coarse, children, fine):
                     t1 = t2
 
     @njit(cache=True, nogil=True, fastmath=CONTRACT)
-    def translate(moments, starts, parts, order, total, near, leave, decay, arrive, up, down,
-                  local):
-        """moments -> local polynomials in powers of xi, one column after another.
-
-        starts, parts (columns,): a column's first part and number of parts, multiples of
-        `children`. With total > 0 (order 0, unit weights) boxes of the upper half hold r - total.
-        """
-        terms = decay.size
-        most = 0
-        for c in range(starts.size):
-            most = max(most, parts[c] // children)
-        box = np.zeros((most, coarse))
-        mass = np.zeros(most)
-        series = np.zeros((most, coarse))
-        state = np.zeros(terms)
-        for c in range(starts.size):
-            boxes = parts[c] // children
-            first = starts[c]
-            for b in range(boxes):
-                mass[b] = 0.0
-                for q in range(coarse):
-                    box[b, q] = 0.0
-                    series[b, q] = 0.0
-                for child in range(children):
-                    part = first + b * children + child
-                    mass[b] += moments[part, 0]
-                    if children == 1:
-                        for q in range(coarse):
-                            box[b, q] = moments[part, q]
-                    else:
-                        for i in range(fine):
-                            value = moments[part, i]
-                            for q in range(coarse):
-                                box[b, q] += value * up[child, i, q]
-            for b in range(boxes):
-                for source in range(max(b - 1, 0), min(b + 2, boxes)):
-                    for i in range(coarse):
-                        value = box[source, i]
-                        for q in range(coarse):
-                            series[b, q] += value * near[b - source + 1, i, q]
-            for side in range(2):
-                state[:] = 0.0
-                for step in range(2, boxes):
-                    b = step if side == 0 else boxes - 1 - step
-                    source = b - 2 if side == 0 else b + 2
-                    for i in range(coarse):
-                        value = box[source, i]
-                        for k in range(terms):
-                            state[k] += value * leave[side, i, k]
-                    for k in range(terms):
-                        state[k] *= decay[k]
-                        value = state[k]
-                        for q in range(coarse):
-                            series[b, q] += value * arrive[side, k, q]
-            if order == 0:
-                left = 0.0  # the weight up to box b - 2: sigma is 1 less its series there
-                for b in range(boxes):
-                    if b >= 2:
-                        left += mass[b - 2]
-                    middle = left + 0.5 * mass[b]
-                    if b >= 1:
-                        middle += mass[b - 1]
-                    series[b, 0] += left - total if 2.0 * middle > total > 0.0 else left
-            for b in range(boxes):
-                for child in range(children):
-                    part = first + b * children + child
-                    for q in range(fine):
-                        local[part, q] = 0.0
-                    for i in range(coarse):
-                        value = series[b, i]
-                        for q in range(fine):
-                            local[part, q] += value * down[child, i, q]
-
-    @njit(cache=True, nogil=True, fastmath=CONTRACT)
     def evaluate(x, x_at, shape, frame, local, total, y, y_at):
         """y = the local polynomial; with total > 0 folded into [-total/2, total/2]."""
         _, size, columns, rows = shape
@@ -283,8 +302,8 @@ def grid_kernels(coarse, children, fine):
             store(y, y_at, shape, first, last, tile)
 
     @njit(cache=True, nogil=True, fastmath=CONTRACT)
-    def evaluate_two(x, x_at, shape, frame, local, total, local_2, y, y_at, y_2):
-        """`evaluate` and, in the same pass, a second polynomial into y_2, laid out as y."""
+    def evaluate_two(x, x_at, shape, frame, local, total, y, y_at, y_2):
+        """`evaluate` and, in the same pass, the second slot's polynomial into y_2, laid out as y."""
         _, size, columns, rows = shape
         tile = np.empty(rows * columns)
         tile_2 = np.empty(rows * columns)
@@ -292,20 +311,19 @@ def grid_kernels(coarse, children, fine):
         at = np.empty(rows * columns, np.int32)
         half = 0.5 * total if total > 0.0 else np.inf
         flat = local.reshape(local.size)
-        flat_2 = local_2.reshape(local_2.size)
         for first in range(0, size, rows):
             last = min(first + rows, size)
             count = (last - first) * columns
             load(x, x_at, shape, first, last, tile)
-            locate(tile, count, frame, fine, at, xi)
+            locate(tile, count, frame, 2 * fine, at, xi)
             for i in range(count):
                 base = np.uint32(at[i])
                 z = xi[i]
                 value = flat[base + np.uint32(fine - 1)]
-                value_2 = flat_2[base + np.uint32(fine - 1)]
+                value_2 = flat[base + np.uint32(2 * fine - 1)]
                 for q in range(fine - 2, -1, -1):
                     value = value * z + flat[base + np.uint32(q)]
-                    value_2 = value_2 * z + flat_2[base + np.uint32(q)]
+                    value_2 = value_2 * z + flat[base + np.uint32(fine + q)]
                 value = value - total if value > half else value
                 tile[i] = value + total if value < -half else value
                 tile_2[i] = value_2
@@ -341,7 +359,6 @@ def grid_kernels(coarse, children, fine):
     return types.SimpleNamespace(
         spread=spread,
         spread_weighted=spread_weighted,
-        translate=translate,
         evaluate=evaluate,
         evaluate_two=evaluate_two,
         evaluate_gradient=evaluate_gradient,

@@ -34,20 +34,20 @@ def in_torch(method):
     return method.removeprefix("tensors-")
 
 
-@torch.library.custom_op("maxent::folded_rank", mutates_args=())
-def folded_rank_op(
-    x: torch.Tensor, gamma: torch.Tensor, method: str, with_density: bool
+@torch.library.custom_op("maxent::soft_rank", mutates_args=())
+def rank_op(
+    x: torch.Tensor, gamma: torch.Tensor, method: str, with_density: bool, fold: bool
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     if x.numel() == 0:
         return torch.empty_like(x), torch.empty_like(x), gamma.new_zeros((2, x.shape[1]))
     if on_cpu(x, method):
-        return cpu.rank(x, gamma.contiguous(), method, with_density)
-    folded, density = tensors.rank(x, gamma, in_torch(method))
-    return folded, density, gamma.new_zeros((2, x.shape[1]))
+        return cpu.rank(x, gamma.contiguous(), method, with_density, fold)
+    ranks, density = tensors.rank(x, gamma, in_torch(method), fold)
+    return ranks, density, gamma.new_zeros((2, x.shape[1]))
 
 
-@folded_rank_op.register_fake
-def _(x, gamma, method, with_density):
+@rank_op.register_fake
+def _(x, gamma, method, with_density, fold):
     density = torch.empty_like(x) if with_density else x.new_empty(0)
     return torch.empty_like(x), density, gamma.new_empty((2, x.shape[1]))
 
@@ -118,7 +118,7 @@ def per_column(gamma, x):
 
 def to_x(gamma, dt):
     """gamma dt; 0 where gamma is infinite: hard ranks are piecewise constant."""
-    return torch.where(torch.isinf(gamma)[None, :, None], 0.0, per_column(gamma, dt) * dt)
+    return per_column(torch.where(torch.isinf(gamma), 0.0, gamma), dt) * dt
 
 
 def to_gamma(x, dt, gamma):
@@ -140,14 +140,14 @@ def tangent_of_t(x, gamma, dx, dgamma):
     return dt
 
 
-class FoldedRank(torch.autograd.Function):
+class Rank(torch.autograd.Function):
     @staticmethod
-    def forward(x, gamma, method, with_density):
-        return folded_rank_op(x, gamma, method, with_density)
+    def forward(x, gamma, method, with_density, fold):
+        return rank_op(x, gamma, method, with_density, fold)
 
     @staticmethod
     def setup_context(ctx, inputs, output):
-        x, gamma, ctx.method, _ = inputs
+        x, gamma, ctx.method, _, _ = inputs
         _, density, low_high = output
         ctx.mark_non_differentiable(density, low_high)
         ctx.set_materialize_grads(False)
@@ -156,30 +156,30 @@ class FoldedRank(torch.autograd.Function):
     @staticmethod
     def backward(ctx, g, _density, _low_high):
         if g is None:
-            return None, None, None, None
+            return None, None, None, None, None
         x, gamma, density, low_high = ctx.saved_tensors
         dt = rank_gradient(x, gamma, g, density, low_high, ctx.method)
         dx = to_x(gamma, dt) if ctx.needs_input_grad[0] else None
         dgamma = to_gamma(x, dt, gamma) if ctx.needs_input_grad[1] else None
-        return dx, dgamma, None, None
+        return dx, dgamma, None, None, None
 
     @staticmethod
-    def vmap(info, in_dims, x, gamma, method, with_density):
+    def vmap(info, in_dims, x, gamma, method, with_density, fold):
         x, gamma = fold_batch(info, in_dims[:2], x, gamma)
-        folded, density, low_high = folded_rank(x, gamma, method, with_density)
+        ranks, density, low_high = rank(x, gamma, method, with_density, fold)
         density = unfold_batch(info, density) if with_density else density
-        outputs = (unfold_batch(info, folded), density, unfold_batch(info, low_high))
+        outputs = (unfold_batch(info, ranks), density, unfold_batch(info, low_high))
         return outputs, (1, 1 if with_density else None, 1)
 
 
-class FoldedRankForward(FoldedRank):
+class RankForward(Rank):
     @staticmethod
     def setup_context(ctx, inputs, output):
-        FoldedRank.setup_context(ctx, inputs, output)
+        Rank.setup_context(ctx, inputs, output)
         ctx.save_for_forward(inputs[0], inputs[1], output[1], output[2])
 
     @staticmethod
-    def jvp(ctx, dx, dgamma, _method, _with_density):
+    def jvp(ctx, dx, dgamma, _method, _with_density, _fold):
         x, gamma, density, low_high = ctx.saved_tensors
         dt = tangent_of_t(x, gamma, dx, dgamma)
         return rank_gradient(x, gamma, dt, density, low_high, ctx.method), None, None
@@ -305,10 +305,10 @@ class SigmoidSumForward(SigmoidSum):
 # A Function with a jvp cannot be traced by torch.compile, one without has no forward mode.
 
 
-def folded_rank(x, gamma, method="auto", with_density=True):
-    """r_i, or r_i - n where r_i > n/2; and its slope K_1(1), and the columns' extremes."""
-    rule = FoldedRank if torch.compiler.is_compiling() else FoldedRankForward
-    return rule.apply(x, gamma, method, with_density)
+def rank(x, gamma, method="auto", with_density=True, fold=False):
+    """r_i (fold: r_i - n where r_i > n/2); its slope K_1(1); and the columns' extremes."""
+    rule = Rank if torch.compiler.is_compiling() else RankForward
+    return rule.apply(x, gamma, method, with_density, fold)
 
 
 def rank_gradient(x, gamma, g, density, low_high, method="auto"):

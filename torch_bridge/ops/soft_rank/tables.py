@@ -153,13 +153,15 @@ def grid_tables(grid, order):
     leave (2, coarse, terms)   moments -> exponentials, leaving to the right, to the left
     decay (terms,)             e^{-kH}
     arrive (2, terms, coarse)  exponentials -> local coefficients, from the left, from the right
-    up (children, fine, coarse)    moments of a part -> of its box
-    down (children, coarse, fine)  local Chebyshev series of a box -> powers of xi of a part
+    up (children * fine, coarse)    moments of all parts -> of their box
+    down (coarse, children * fine)  local Chebyshev series of a box -> powers of xi of its parts
+
+    The terms are rounded up to a multiple of 4, which the loops take at a time.
     """
     p, fine = grid.coarse, grid.fine
     near = np.stack([box_translation(grid.width, p, order, d).T for d in (-1, 0, 1)])
 
-    terms = grid.terms + 2 * order
+    terms = -(-(grid.terms + 2 * order) // 4) * 4
     k = np.arange(1, terms + 1.0)
     points, transform = chebyshev_points(p), chebyshev_transform(p)
     rising = transform @ np.exp(-grid.width * (1 - points)[:, None] / 2 * k)  # (p, terms)
@@ -170,15 +172,15 @@ def grid_tables(grid, order):
     arrive = np.stack([sign * (falling * series).T, (rising * series).T])
 
     part_points, part_transform = chebyshev_points(fine), chebyshev_transform(fine)
-    up = np.empty((grid.children, fine, p))
-    down = np.empty((grid.children, p, fine))
+    up, down = [], []
     for child in range(grid.children):
         inside = (2 * child + 1 + part_points) / grid.children - 1
         values = np.cos(np.arange(p)[:, None] * np.arccos(np.clip(inside, -1, 1)))  # (p, fine)
         coefficients = values @ part_transform.T  # T_Q of the box in T_q of the part
-        up[child] = coefficients.T
-        down[child] = np.stack([chebyshev_to_powers(row) for row in coefficients])
-    arrays = (near, leave, np.exp(-grid.width * k), arrive, up, down)
+        up.append(coefficients.T)
+        down.append(np.stack([chebyshev_to_powers(row) for row in coefficients]))
+    decay = np.exp(-grid.width * k)
+    arrays = (near, leave, decay, arrive, np.concatenate(up), np.concatenate(down, axis=1))
     return tuple(np.ascontiguousarray(array) for array in arrays)
 
 

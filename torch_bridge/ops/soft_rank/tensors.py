@@ -188,13 +188,13 @@ def grid_sum(x, gamma, weight, order, itemsize):
     return (lower, weight.sum(1, keepdim=True) - lower)
 
 
-def rank(x, gamma, method):
-    """Folded ranks and their slopes, as cpu.rank."""
+def rank(x, gamma, method, fold):
+    """Ranks and their slopes, as cpu.rank."""
     columns = as_columns(x)
     lower, upper = signed_sum(columns, gamma, None, 0, method, x.element_size())
-    folded = torch.where(lower <= upper, lower, -upper)
+    ranks = torch.where(lower <= upper, lower, -upper) if fold else lower
     (density,) = signed_sum(columns, gamma, None, 1, method, x.element_size())
-    return as_given(folded, x), as_given(density, x)
+    return as_given(ranks, x), as_given(density, x)
 
 
 def weighted_sum(x, gamma, weight, order, method):
