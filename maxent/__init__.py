@@ -1,11 +1,12 @@
 """Maximum-entropy densities from moments or data.
 
-    samples ─ sketch ─► moments ─► problem ─► feasibility ─► dual ⇄ newton ─► certificate ─► density ─► inversion
+samples ─ sketch ─► moments ─► problem ─► feasibility ─► dual ⇄ newton ─► certificate ─► density ─►
+inversion
 
-    density = maxent.fit(data, degree=6)                          a density from data
-    density = maxent.solve(moments, support=(0, 1))               or from moments
-    density.pdf(x); density.ppf(0.99); density.rvs(1000)
-    report = maxent.check(moments, support=(0, 1))                do such distributions exist?
+density = maxent.fit(data, degree=6)                          a density from data
+density = maxent.solve(moments, support=(0, 1))               or from moments
+density.pdf(x); density.ppf(0.99); density.rvs(1000)
+report = maxent.check(moments, support=(0, 1))                do such distributions exist?
 """
 
 from maxent.basis import CHEBYSHEV, HERMITE, LAGUERRE, Basis

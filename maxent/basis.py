@@ -3,7 +3,8 @@
     phi_{j+1}(t) = (a_j t + b_j) phi_j(t) - d_j phi_{j-1}(t),    phi_0 = 1.
 
     Chebyshev   T_j:       1, t, 2t² - 1, …            for dt/√(1-t²)      on [-1, 1]
-    Hermite     He_j/√j!:  1, t, (t² - 1)/√2, …        for exp(-t²/2) dt   on the line (probabilists')
+    Hermite     He_j/√j!:  1, t, (t² - 1)/√2, …        for exp(-t²/2) dt   on the line
+    (probabilists')
     Laguerre    L_j:       1, 1 - t, 1 - 2t + t²/2, …  for exp(-t) dt      on [0, ∞)
 
 The last two are orthonormal; the mean square of T_j is 1/2 from j = 1 on.

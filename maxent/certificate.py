@@ -1,16 +1,19 @@
-"""Is a converged solve believable? The answer is measured again, by a rule that knows nothing of the first.
+"""Is a converged solve believable? The answer is measured again, by a rule that knows nothing of
+the first.
 
 The solver integrates by Gauss-Legendre on panels that are halved by bounds on the polynomial; here
 Clenshaw-Curtis with both end points, on intervals cut in three until 17 and 33 nodes agree, from
 coefficients summed in the other direction (`_kernels.measure`). A density is SOLVED only when that
 measurement confirms its mass and every moment; a false success is withdrawn.
 
-What the input can support is another question. The moments are uncertain by `error`; to first order this
-moves log p by a function whose standard deviation under p is
+How many digits that leaves is another question. The moments are uncertain by `error`, the rounding
+of the input plus the error just measured; to first order this moves log p by a function whose
+standard deviation under p is
 
     blur = sqrt( Σ_j ( Σ_i |P_ji| error_i )² ),        digits = -log10(blur),
 
-P the coefficients of the polynomials orthonormal under p. trace(H⁻¹) = Σ P_ji² gives the condition number.
+P the coefficients of the polynomials orthonormal under p. trace(H⁻¹) = Σ P_ji² gives the condition
+number.
 """
 
 from __future__ import annotations
@@ -39,7 +42,7 @@ class Certificate:
     mass_error     |∫p - 1| by the same rule
     decrement      Newton's decrement at the answer: distance to the minimum, as a change of log p
     condition      trace(H) · trace(H⁻¹), an upper bound of the Hessian's condition number
-    digits         decimal digits of the density that the input's rounding supports
+    digits         decimal digits of the density that the input's rounding and moment_error leave
     atoms          for ATOMIC: (points, weights) in x, else None
     message        cause and remedy
     """
@@ -75,11 +78,14 @@ def certify(problem, minimum):
     """(confirmed, moment_error, mass_error, condition, digits) for each column."""
     measured = _measure(problem, minimum)
     sizes = np.maximum(1.0, minimum.sizes)
-    gap = np.abs(measured[:, 1:] / measured[:, :1] - problem.moments[:, 1:]) / sizes[:, 1:]
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        gap = np.abs(measured[:, 1:] / measured[:, :1] - problem.moments[:, 1:]) / sizes[:, 1:]
     moment_error = gap.max(axis=1)
     mass_error = np.abs(measured[:, 0] - 1.0)
     P = minimum.orthonormal
-    blur = np.sqrt((np.einsum("cij,cj->ci", np.abs(P), problem.error) ** 2).sum(axis=1))
+    off = problem.error.copy()
+    off[:, 1:] += gap * sizes[:, 1:]
+    blur = np.sqrt((np.einsum("cij,cj->ci", np.abs(P), np.nan_to_num(off)) ** 2).sum(axis=1))
     digits = np.clip(-np.log10(np.maximum(blur, 1e-300)), 0.0, MOST_DIGITS)
     variance = minimum.sizes[:, 1:] ** 2 - minimum.expected[:, 1:] ** 2
     condition = (P[:, 1:, 1:] ** 2).sum(axis=(1, 2)) * variance.sum(axis=1)

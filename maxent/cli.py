@@ -14,11 +14,13 @@ in it an infinite number is the string "inf" or "-inf" and what is not a number 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import math
 import os
 import sys
+import threading
 import time
 from enum import Enum
 
@@ -32,6 +34,9 @@ OK, NO_ANSWER, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 KINDS = ("raw", "central", "standardized", "chebyshev")
 DEGREE = 6
+PATIENCE = (
+    2.0  # seconds before a word about waiting: most files and all later runs are done by then
+)
 PRINTED = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 LISTS = ("--support", "--moments")  # options whose value may begin with a minus sign
 
@@ -236,7 +241,8 @@ def _source(arguments) -> Source:
     title = f"{name}: {column}" if column else name
     data = _without_missing(data, title, arguments.nan)
     degree = DEGREE if arguments.degree is None else arguments.degree
-    density = fit(data, degree, support=arguments.support)
+    with _patience():
+        density = fit(data, degree, support=arguments.support)
     _mention_atoms(data, density)
     return Source(density, title, column, data)
 
@@ -247,7 +253,8 @@ def _source_of_moments(arguments) -> Source:
             raise ValueError(f"--{option} belongs to data, not to --moments")
     if arguments.support is None:
         raise ValueError("moments need a --support, such as 0,1 or -inf,inf")
-    density = solve(arguments.moments, support=arguments.support, kind=arguments.kind)
+    with _patience():
+        density = solve(arguments.moments, support=arguments.support, kind=arguments.kind)
     return Source(density, f"{len(arguments.moments) - 1} {arguments.kind} moments")
 
 
@@ -276,17 +283,31 @@ def _mention_atoms(data: np.ndarray, density) -> None:
         )
 
 
+@contextlib.contextmanager
+def _patience():
+    """A word on a terminal when an answer takes long, as only that of the first run does."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    word = "maxent: compiling, once after each installation; later runs start at once"
+    timer = threading.Timer(PATIENCE, print, [word], {"file": sys.stderr, "flush": True})
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
 class _Progress:
     """A line on stderr while a long file is read; nothing unless stderr is a terminal."""
-
-    PATIENCE = 1.0  # seconds before the first word: most files are done by then
 
     def __init__(self):
         self.started = time.monotonic()
         self.shown = False
 
     def __call__(self, done: int, total: int) -> None:
-        if sys.stderr.isatty() and time.monotonic() - self.started > self.PATIENCE:
+        if sys.stderr.isatty() and time.monotonic() - self.started > PATIENCE:
             self.shown = True
             print(f"\rreading {100 * done / max(total, 1):3.0f} %", end="", file=sys.stderr)
 

@@ -24,9 +24,10 @@ class Density:
     loc, scale    (*batch)
     support       Support         certificate   Certificate
 
-    Methods take x or u of any shape that broadcasts with batch_shape, and return float64. Outside the
-    support pdf is 0; nan gives nan; probabilities outside [0, 1] give nan; a column that was not solved
-    answers nan, and its certificate says why. Names are those of scipy.stats, old and new.
+    Methods take x or u of any shape that broadcasts with batch_shape, and return float64. Outside
+    the support pdf is 0; nan gives nan; probabilities outside [0, 1] give nan; a column that was
+    not solved answers nan, and its certificate says why. Names are those of scipy.stats, old and
+    new.
     """
 
     def __init__(self, support, coefficients, loc, scale, certificate, batch_shape):
@@ -208,7 +209,8 @@ class Density:
     # ------------------------------------------------------------------ numbers
 
     def moment(self, order, kind="raw"):
-        """E[X^order] (raw), about the mean (central), in standard deviations (standardized), or E[T_order]."""
+        """E[X^order] (raw), about the mean (central), in standard deviations (standardized), or
+        E[T_order]."""
         if isinstance(order, bool) or not isinstance(order, (int, np.integer)) or order < 0:
             raise ValueError(f"order must be an integer >= 0, not {order!r}")
         if kind not in MOMENT_KINDS:
@@ -279,7 +281,8 @@ class Density:
         return self._each(one)
 
     def expect(self, function):
-        """E[function(X)] for a vectorised function of x, by Gauss-Legendre on the density's own panels."""
+        """E[function(X)] for a vectorised function of x, by Gauss-Legendre on the density's own
+        panels."""
 
         def one(j):
             c, loc, scale, support = self._column(j)
@@ -296,7 +299,8 @@ class Density:
         return self._each(one)
 
     def lagrange_multipliers(self, kind="raw"):
-        """λ of log p(x) = Σ λ_j x^j (raw; x in the user's unit), or Σ λ_j T_j(t) (chebyshev): (*batch, k+1).
+        """λ of log p(x) = Σ λ_j x^j (raw; x in the user's unit), or Σ λ_j T_j(t) (chebyshev):
+        (*batch, k+1).
 
         Power coefficients of a high degree carry few digits: use `coefficients` to compute.
         """
@@ -305,7 +309,10 @@ class Density:
         elif kind == "raw":
             size = self.degree + 1
             columns = zip(
-                self.coefficients.reshape(-1, size), self.loc.ravel(), self.scale.ravel(), strict=True
+                self.coefficients.reshape(-1, size),
+                self.loc.ravel(),
+                self.scale.ravel(),
+                strict=True,
             )
             out = np.array([self._powers(*column) for column in columns])
             out = out.reshape(self.coefficients.shape)

@@ -3,13 +3,15 @@
     D(c) = log ∫ exp(Σ_{j>=1} c_j φ_j) dν - Σ_{j>=1} c_j m_j
     gradient  E[φ_j] - m_j            Hessian  Cov(φ_i, φ_j)
 
-with E and Cov under p = exp(Σ c_j φ_j)/Z. D is convex, needs no c_0 (it is -log Z), and cannot overflow
-once the largest exponent is taken out. Where its gradient is zero p has the moments m, and among all
-densities with those moments the largest entropy, D itself (Jaynes 1957; Mead & Papanicolaou 1984).
+with E and Cov under p = exp(Σ c_j φ_j)/Z. D is convex, needs no c_0 (it is -log Z), and cannot
+overflow once the largest exponent is taken out. Where its gradient is zero p has the moments m,
+and among all densities with those moments the largest entropy, D itself (Jaynes 1957; Mead &
+Papanicolaou 1984).
 
-The integrals use panels that provably resolve exp(q) (`_kernels.panels`). The Hessian is never formed:
-polynomials orthonormal under p itself, φ̂ = P φ, give Hessian = P⁻¹P⁻ᵀ, so that Newton's direction is
--PᵀP g, and only the square root of the condition number is felt (Alldredge, Hauck, O'Leary & Tits 2014).
+The integrals use panels that provably resolve exp(q) (`_kernels.panels`). The Hessian is never
+formed: polynomials orthonormal under p itself, φ̂ = P φ, give Hessian = P⁻¹P⁻ᵀ, so that Newton's
+direction is -PᵀP g, and only the square root of the condition number is felt (Alldredge, Hauck,
+O'Leary & Tits 2014).
 """
 
 from __future__ import annotations
@@ -29,9 +31,10 @@ MOST_PEAKS = 24
 class Minimum:
     """Where the descent of each column ended; every array begins with the axis (columns,).
 
-    coefficients (k+1): c, with c_0 = -log Z.  code: see `_kernels.descent`.  orthonormal (k+1, k+1): P.
-    expected (k+1): E[φ_j] as the solver's own rule has it.  sizes (k+1): √E[φ_j²].
-    steps, evaluations, decrement, blur (rounding of the decrement).  peaks, edges: for the certificate.
+    coefficients (k+1): c, with c_0 = -log Z.  code: see `_kernels.descent`.  orthonormal (k+1,
+    k+1): P. expected (k+1): E[φ_j] as the solver's own rule has it.  sizes (k+1): √E[φ_j²].
+    steps, evaluations, decrement, blur (rounding of the decrement).  peaks, edges: for the
+    certificate.
     """
 
     coefficients: np.ndarray

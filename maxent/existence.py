@@ -1,20 +1,22 @@
 """Does the maximum exist? Degree by degree, on the half line and the line.
 
-On an interval, and on points, interior moments always have a maximum-entropy density. Elsewhere mass can
-escape to infinity with none of the entropy, and the supremum may not be attained. With f_d the density of
-degree d (if there is one) and m_d[f] its d-th moment, for interior moments:
+On an interval, and on points, interior moments always have a maximum-entropy density. Elsewhere
+mass can escape to infinity with none of the entropy, and the supremum may not be attained. With
+f_d the density of degree d (if there is one) and m_d[f] its d-th moment, for interior moments:
 
-    half line   f_1 exists.  If f_{d-1} exists, f_d exists iff m_d <= m_d[f_{d-1}]; if not, f_d exists.
-    line        f_2 exists.  Odd d: only as f_{d-1}, when m_d = m_d[f_{d-1}].  Even d: f_d fails exactly
+    half line   f_1 exists.  If f_{d-1} exists, f_d exists iff m_d <= m_d[f_{d-1}]; if not, f_d
+    exists.
+    line        f_2 exists.  Odd d: only as f_{d-1}, when m_d = m_d[f_{d-1}].  Even d: f_d fails
+    exactly
                 when f_{d-2} has the moment m_{d-1} too, and m_d > m_d[f_{d-2}].
 
-(Junk 1998; Frontini & Tagliani; the line at degree 4 is Junk's: zero skewness, kurtosis above 3.) A column
-whose descent ends at a minimum needs no such question. Where it does not, the degrees are climbed in turn,
-and every refusal is proved by the density that approaches the supremum.
+(Junk 1998; Frontini & Tagliani; the line at degree 4 is Junk's: zero skewness, kurtosis above 3.)
+A column whose descent ends at a minimum needs no such question. Where it does not, the degrees are
+climbed in turn, and every refusal is proved by the density that approaches the supremum.
 
-What decides is the excess  e_d = P_d · m,  the mean of f's orthonormal polynomial of degree d under the
-given moments, which is (m_d - m_d[f]) over its scale, against what the moments' rounding does to it,
-Σ |P_dj| error_j.
+What decides is the excess  e_d = P_d · m,  the mean of f's orthonormal polynomial of degree d
+under the given moments, which is (m_d - m_d[f]) over its scale, against what the moments' rounding
+does to it, Σ |P_dj| error_j.
 """
 
 from __future__ import annotations
@@ -36,7 +38,8 @@ SOLVER_ROUNDING = 1e-14
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Ladder:
-    """minimum: where each column ended.  refused (columns,): True where there is no maximum; for those
+    """minimum: where each column ended.  refused (columns,): True where there is no maximum; for
+    those
 
     order    the moment that is too large
     excess   by how much, in t^order
@@ -69,10 +72,12 @@ def minimise(support, moments, error):
     return Ladder(minimum, refused, order, excess, entropy)
 
 
-def _descend(support, moments):
+def _descend(support, moments, warm=None):
     """Minimise from one start after the other, until every column has converged."""
-    minimum = dual.minimise(support, moments, start(support, moments, SHARES[0]))
-    for share in SHARES[1:]:
+    minimum = dual.minimise(
+        support, moments, start(support, moments, SHARES[0]) if warm is None else warm
+    )
+    for share in SHARES if warm is not None else SHARES[1:]:
         index = np.flatnonzero(minimum.code != CONVERGED)
         if not index.size:
             break
@@ -97,8 +102,10 @@ def _climb(support, moments, error):
     steps = np.zeros((2, columns), int)
     for d in range(stride, k + 1, stride):
         above = equal = np.zeros(columns, bool)
+        warm = start(support, np.ascontiguousarray(moments[:, : d + 1]), SHARES[0])
         if exists.any():
-            score, noise, unit, free = _look_up(support, moments, error, c, d, half)
+            score, noise, unit, free, newton = _look_up(support, moments, error, c, d, half)
+            warm[exists] = newton[exists]
             above = exists & free & (score > noise)
             equal = exists & free & (np.abs(score) <= noise)
             order[above] = d
@@ -107,7 +114,8 @@ def _climb(support, moments, error):
         refused = above
         index = np.flatnonzero(~above & ~equal)
         if index.size:
-            found = _descend(support, np.ascontiguousarray(moments[index, : d + 1]))
+            part = np.ascontiguousarray(moments[index, : d + 1])
+            found = _descend(support, part, warm[index])
             steps[:, index] += found.steps, found.evaluations
             c[index] = 0.0
             c[index, : d + 1] = found.coefficients
@@ -116,7 +124,7 @@ def _climb(support, moments, error):
     if k % stride:
         refused = exists.copy()
         if exists.any():
-            score, noise, unit, _ = _look_up(support, moments, error, c, k, True)
+            score, noise, unit, *_ = _look_up(support, moments, error, c, k, True)
             refused &= np.abs(score) > noise
             excess[refused] = (score * unit)[refused]
             entropy[refused] = -np.einsum("ij,ij->i", c, moments)[refused]
@@ -130,17 +138,25 @@ def _climb(support, moments, error):
 
 
 def _look_up(support, moments, error, c, d, half):
-    """(excess of m_d in standard units, its noise, the unit in t^d, may it decide?) under exp(c·φ)."""
+    """(excess of m_d in standard units, its noise, the unit in t^d, may it decide?, Newton's next
+    c).
+
+    All under exp(c·φ), whose moments below d are the given ones, so that Newton at degree d moves
+    along the one polynomial of degree d alone.
+    """
     expected, P = dual.look_ahead(support, c[:, : d + 1], d)
     gap = moments[:, : d + 1] - expected
     blur = error[:, : d + 1] + SOLVER_ROUNDING * np.maximum(1.0, np.abs(expected))
     row = P[:, d]
     lead = np.prod(support.basis.recurrence(d)[0])  # leading coefficient of φ_d
-    score = np.sign(row[:, d] * lead) * np.einsum("ij,ij->i", row, gap)
+    along = np.einsum("ij,ij->i", row, gap)
+    score = np.sign(row[:, d] * lead) * along
+    newton = c[:, : d + 1] + np.nan_to_num(along[:, None] * row)
     noise = np.einsum("ij,ij->i", np.abs(row), blur)
-    unit = 1.0 / np.abs(row[:, d] * lead)
+    with np.errstate(divide="ignore"):
+        unit = 1.0 / np.abs(row[:, d] * lead)
     free = np.isfinite(score) & (noise > 0)
     if not half:
         odd = np.einsum("ij,ij->i", P[:, d - 1], gap)
         free &= np.abs(odd) <= np.einsum("ij,ij->i", np.abs(P[:, d - 1]), blur)
-    return np.nan_to_num(score), noise, np.nan_to_num(unit), free
+    return np.nan_to_num(score), noise, np.nan_to_num(unit), free, newton

@@ -11,13 +11,30 @@ some tails needs no care, because nothing here knows of maxima.
 from __future__ import annotations
 
 import dataclasses
+from functools import cached_property, lru_cache
 
 import numpy as np
 
 from maxent._kernels import inversion as kernels
-from maxent.quadrature import panel_rule
+from maxent.quadrature import gauss_legendre, panel_rule
 
 LEFT, RIGHT = 0, 1
+# From so many values on cells pay for themselves: see benchmarks.
+MANY = 1000
+# Polynomials of cells; their error in u is at most so much of min(u, 1-u), and outside of the edges
+# the few values that are left go by steps.
+CELL_NODES = 3
+CELL_TOLERANCE = 2e-13
+CELL_EDGE = 1e-3
+MOST_CELLS = 4096
+NO_CELLS = (
+    *(np.empty(0) for _ in range(2)),
+    *(np.empty((0, 2)) for _ in range(2)),
+    *(np.empty((0, kernels.DEGREE + 2)) for _ in range(2)),
+    *(np.empty(0, np.int64) for _ in range(2)),
+)
+# Below that a mass is taken from its logarithm.
+TINY = 1e-290
 # Probabilities of atoms are known to some units in the last place: so are the heights of the steps.
 TIE = 8 * 2.0**-53
 
@@ -27,6 +44,48 @@ def _flat(values):
     values = np.asarray(values, dtype=float)
     flat = np.ascontiguousarray(values).reshape(-1)
     return (flat if flat.flags.writeable else flat.copy()), values.shape
+
+
+def _sharp_weights(nodes):
+    """Gauss-Legendre weights, each right to rounding.
+
+    A steep density leans on the outermost node alone, whose weight the usual routines give with an
+    error of 1e-13 of itself. w = 2/((1-x²) P'(x)²) at the root, in the longest floats there are.
+    """
+    x = nodes.astype(np.longdouble)
+    n = x.size
+    for _ in range(2):
+        before, now = np.ones_like(x), x
+        for j in range(2, n + 1):
+            before, now = now, ((2 * j - 1) * x * now - (j - 1) * before) / j
+        rise = n * (before - x * now) / ((1 - x) * (1 + x))
+        x = x - now / rise
+    return (2 / ((1 - x) * (1 + x) * rise**2)).astype(float)
+
+
+@lru_cache(maxsize=64)
+def _constants(basis, k):
+    """The recurrence and the panel rule, in arrays that are the kernels' own."""
+    nodes, _, local_points, local_transform = panel_rule(k)
+    rule = nodes.copy(), _sharp_weights(nodes), local_points.copy(), local_transform.copy()
+    return basis.recurrence(k).copy(), rule
+
+
+@lru_cache(maxsize=1)
+def _cell_rule():
+    """(points, weights, places, to_powers) of a cell on [-1, 1].
+
+    places: (2d+1,), Chebyshev's extrema and the middles between them; points and weights: a short
+    Gauss rule between any two; to_powers: (d+1, d+1), values at the extrema to powers.
+    """
+    d = kernels.DEGREE
+    places = -np.cos(np.pi * np.arange(2 * d + 1) / (2 * d))
+    x, w = gauss_legendre(CELL_NODES)
+    half = 0.5 * np.diff(places)
+    middle = 0.5 * (places[1:] + places[:-1])
+    points = (middle[:, None] + half[:, None] * x).ravel()
+    weights = (half[:, None] * w).ravel()
+    return points, weights, places, np.linalg.inv(np.vander(places[::2], increasing=True))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -43,45 +102,78 @@ class Inversion:
 
     def __post_init__(self):
         c = np.array(self.coefficients, dtype=float)
-        k = c.size - 1
-        rec = self.basis.recurrence(k).copy()
-        rule = tuple(a.copy() for a in panel_rule(k))
-        table = kernels.lay(c, rec, self.ends, rule)
-        if not table[0].size:
+        object.__setattr__(self, "_constants", _constants(self.basis, c.size - 1))
+        object.__setattr__(self, "_shallow", self._table(c, kernels.SHALLOW))
+        if not self._shallow[0].size:
             raise ValueError(
                 f"exp(q) with the coefficients {c} is not integrable, or too rough for float64"
             )
         c.setflags(write=False)
         object.__setattr__(self, "coefficients", c)
-        object.__setattr__(self, "_work", (table, c.copy(), rec, self.ends, rule))
 
     def __reduce__(self):
         return type(self), (self.coefficients, self.basis, self.ends)
 
-    def _mass(self, t, side, logs):
+    def _table(self, c, tail):
+        rec, rule = self._constants
+        return kernels.lay(c, rec, self.ends, rule, tail)
+
+    @cached_property
+    def _deep(self):
+        return self._table(self.coefficients.copy(), kernels.DEEP)
+
+    @cached_property
+    def _cells(self):
+        _, rule = self._constants
+        return kernels.cut(self._shallow, rule, _cell_rule(), CELL_TOLERANCE, CELL_EDGE, MOST_CELLS)
+
+    def _run(self, kernel, flat, side, out, left_over):
+        """The shallow table, with cells for many; what that leaves over, by the deep one."""
+        _, rule = self._constants
+        cells = self._cells if flat.size >= MANY else NO_CELLS
+        kernel(flat, side, kernels.FLOOR, self._shallow, cells, self.ends, rule, out)
+        rest = np.flatnonzero(out == left_over)
+        if rest.size:
+            found = np.empty(rest.size)
+            kernel(flat[rest], side, 0.0, self._deep, NO_CELLS, self.ends, rule, found)
+            out[rest] = found
+        return out
+
+    def _mass(self, t, side):
         flat, shape = _flat(t)
-        out = np.empty(flat.size)
-        kernels.masses(flat, side, logs, *self._work, out)
-        return out.reshape(shape)
+        return self._run(kernels.masses, flat, side, np.empty(flat.size), -1.0).reshape(shape)
 
     def cdf(self, t):
-        return self._mass(t, LEFT, False)
+        return self._mass(t, LEFT)
 
     def sf(self, t):
-        return self._mass(t, RIGHT, False)
+        return self._mass(t, RIGHT)
+
+    def _log_mass(self, t, side):
+        flat, shape = _flat(t)
+        mass = np.atleast_1d(self._mass(flat, side))
+        large = np.flatnonzero(mass > 0.5)
+        small = np.flatnonzero(mass < TINY)
+        with np.errstate(divide="ignore"):
+            out = np.log(mass)
+        out[large] = np.log1p(-self._mass(flat[large], 1 - side))
+        if small.size:
+            found = np.empty(small.size)
+            c = self.coefficients.copy()
+            rec, rule = self._constants
+            kernels.log_tails(flat[small], side, c, rec, self.ends, rule, found)
+            out[small] = found
+        return out.reshape(shape)
 
     def logcdf(self, t):
-        return self._mass(t, LEFT, True)
+        return self._log_mass(t, LEFT)
 
     def logsf(self, t):
-        return self._mass(t, RIGHT, True)
+        return self._log_mass(t, RIGHT)
 
     def _points(self, u, side):
         flat, shape = _flat(u)
-        out = np.empty(flat.size)
-        table, _, _, ends, rule = self._work
-        kernels.points_for(flat, side, table, ends, rule, out)
-        return out.reshape(shape)
+        return self._run(kernels.points_for, flat, side, np.empty(flat.size), np.inf).reshape(shape)
 
     def ppf(self, u):
         """The t with cdf(t) = u."""

@@ -1,12 +1,15 @@
-"""What is asked: moments of each column in the basis of their support, with what each may be off by.
+"""What is asked: moments of each column in the basis of their support, with what each may be off
+by.
 
-Power moments become basis moments in double-double; the rounding of the input, half a unit in the last
-place of each moment, is carried along as `error` and decides later what the moments can prove.
+Power moments become basis moments in double-double; the rounding of the input, half a unit in the
+last place of each moment, is carried along as `error` and decides later what the moments can prove.
 
     raw           E[x^j]                                    1, mean, …
     central       E[(x - mean)^j]                           1, mean, variance, …
-    standardized  E[((x - mean)/sd)^j]                      1, mean, variance, skewness, kurtosis (3 for a normal), …
-    chebyshev     E[T_j(t)], t the reference coordinate     1, …          (interval and discrete points)
+    standardized  E[((x - mean)/sd)^j]                      1, mean, variance, skewness, kurtosis
+    (3 for a normal), …
+    chebyshev     E[T_j(t)], t the reference coordinate     1, …          (interval and discrete
+    points)
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ import dataclasses
 import numpy as np
 
 from maxent._kernels.conversion import power_to_basis
-from maxent.sketch import Sample, _real_array
+from maxent.sketch import Sample, real_array
 from maxent.support import Discrete, Interval, Support, as_support
 
 KINDS = ("raw", "central", "standardized", "chebyshev")
@@ -28,7 +31,8 @@ CONSTANT_MARGIN = 2.0**-10
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class MomentProblem:
-    """moments, error (columns, k+1) in the support's basis; loc, scale (columns,): x = loc + scale·t.
+    """moments, error (columns, k+1) in the support's basis; loc, scale (columns,): x = loc +
+    scale·t.
 
     finite (columns,): False where data or moments hold NaN or infinity.
     """
@@ -51,11 +55,11 @@ class MomentProblem:
         support = as_support(support)
         if kind not in KINDS:
             raise ValueError(f"kind must be one of {', '.join(KINDS)}, not {kind!r}")
-        array = _real_array(moments, "moments")
+        array = real_array(moments, "moments")
         array = np.array(np.ma.filled(array.astype(float), np.nan))
         if array.ndim == 0 or array.shape[-1] < 2:
             raise ValueError(
-                f"moments of shape {array.shape}: the last axis holds m0 = 1 and at least one moment"
+                f"moments of shape {array.shape}: the last axis holds m0 = 1 and one moment or more"
             )
         if array.shape[-1] > MAX_DEGREE + 1:
             raise ValueError(
@@ -90,7 +94,8 @@ class MomentProblem:
 
     @classmethod
     def from_data(cls, data, degree, support=None, weights=None, axis=None, nan_policy="raise"):
-        """Moments of samples. Returns (problem, notes): notes[j] says why column j is not finite."""
+        """Moments of samples. Returns (problem, notes): notes[j] says why column j is not
+        finite."""
         if isinstance(degree, bool) or not isinstance(degree, (int, np.integer)):
             raise TypeError(f"degree must be an integer, not {degree!r}")
         if not 1 <= degree <= MAX_DEGREE:
@@ -114,24 +119,21 @@ class MomentProblem:
             margin = np.where(low == high, CONSTANT_MARGIN * np.maximum(np.abs(low), 1e-290), 0.0)
             margin = np.where((low == high) & (low == 0.0), 1.0, margin)
             support = Interval(
-                (low - margin).reshape(sample.batch_shape), (high + margin).reshape(sample.batch_shape)
+                (low - margin).reshape(sample.batch_shape),
+                (high + margin).reshape(sample.batch_shape),
             )
         else:
             support = as_support(support)
             _check_columns(support, sample.batch_shape)
             _check_inside(support, sample, low, high, finite)
         loc, scale = _frame(support, mean, variance)
-        shown = [c if ok else np.zeros(1) for c, ok in zip(sample.columns, finite, strict=True)]
-        weights = sample.weights if finite.all() else sample.weights
-        moments = np.zeros((len(shown), degree + 1))
+        moments = np.zeros((len(notes), degree + 1))
         error = np.zeros_like(moments)
         moments[:, 0] = 1.0
-        for group in (finite,):
-            index = np.flatnonzero(group)
-            if index.size:
-                part = dataclasses.replace(sample, columns=[sample.columns[j] for j in index])
-                moments[index], error[index] = part.moments(support, loc[index], scale[index], degree)
-        moments[:, 0] = 1.0
+        index = np.flatnonzero(finite)
+        if index.size:
+            part = dataclasses.replace(sample, columns=[sample.columns[j] for j in index])
+            moments[index], error[index] = part.moments(support, loc[index], scale[index], degree)
         problem = cls(support, moments, error, loc, scale, finite, sample.batch_shape)
         return problem, notes
 
@@ -178,7 +180,9 @@ def _from_powers(given, support, kind):
 def _check_columns(support, batch_shape):
     lower = np.shape(support.bounds[0])
     if lower and lower != batch_shape:
-        raise ValueError(f"support has bounds of shape {lower}, the moments are a batch {batch_shape}")
+        raise ValueError(
+            f"support has bounds of shape {lower}, the moments are a batch {batch_shape}"
+        )
 
 
 def _check_inside(support, sample, low, high, finite):
@@ -189,7 +193,8 @@ def _check_inside(support, sample, low, high, finite):
         value = low[j] if low[j] < lower[j] else high[j]
         where = "" if len(finite) == 1 else f" (column {j})"
         raise ValueError(
-            f"the value {value:.10g}{where} lies outside the support {support[j] if sample.batch_shape else support}: "
+            f"the value {value:.10g}{where} lies outside the support "
+            f"[{lower[j]:.6g}, {upper[j]:.6g}]: "
             "is the support too narrow, or is this value an error?"
         )
     if isinstance(support, Discrete):

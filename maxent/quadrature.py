@@ -64,7 +64,8 @@ def gauss_laguerre(n):
 def panel_rule(k):
     """(nodes, weights, local points, local transform) of a panel.
 
-    `transform @ values at the points` are the Chebyshev coefficients, (k+1,), of a polynomial of degree k.
+    `transform @ values at the points` are the Chebyshev coefficients, (k+1,), of a polynomial of
+    degree k.
     """
     nodes, weights = gauss_legendre(max(PANEL_NODES, k + 4))
     theta = np.pi * (np.arange(k + 1) + 0.5) / (k + 1)

@@ -1,7 +1,8 @@
 """Samples to moments: the mean of each basis function over the data, one column at a time.
 
-The moments are taken in the reference coordinate directly, t = (x - loc)/scale, never through powers of
-x: an offset of 1e9 with spread 1 costs nothing but the digits that the data themselves have lost.
+The moments are taken in the reference coordinate directly, t = (x - loc)/scale, never through
+powers of x: an offset of 1e9 with spread 1 costs nothing but the digits that the data themselves
+have lost.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import dataclasses
 
 import numpy as np
 
-from maxent import _kernels  # noqa: F401  (the room order starts there)
 from maxent._kernels.moments import basis_means, spread
 
 # A blocked mean of numbers of size <= 1: what its own rounding may be off by.
@@ -30,12 +30,13 @@ class Sample:
 
     @classmethod
     def of(cls, data, weights=None, axis=None):
-        """Checks data of any real dtype: 1-D is one column; n-D needs the axis of the samples (default 0)."""
-        array = _real_array(data, "data")
+        """Checks data of any real dtype: 1-D is one column; n-D needs the axis of the samples
+        (default 0)."""
+        array = real_array(data, "data")
         if isinstance(array, np.ma.MaskedArray):
             array = np.ma.filled(array.astype(float), np.nan)
         if array.ndim == 0:
-            raise ValueError("data must be a list of values, not the single number " f"{array}")
+            raise ValueError(f"data must be a list of values, not the single number {array}")
         axis = 0 if axis is None else axis
         if not isinstance(axis, (int, np.integer)) or not -array.ndim <= axis < array.ndim:
             raise ValueError(f"axis {axis!r} is not one of the {array.ndim} axes of the data")
@@ -50,10 +51,10 @@ class Sample:
         if not columns:
             raise ValueError(f"data of shape {array.shape} have no columns")
         if weights is not None:
-            weights = np.array(_real_array(weights, "weights"), dtype=float)
+            weights = np.array(real_array(weights, "weights"), dtype=float)
             if weights.shape != (flat.shape[0],):
                 raise ValueError(
-                    f"weights have shape {weights.shape}, but there are {flat.shape[0]} values a column"
+                    f"weights of shape {weights.shape} do not fit {flat.shape[0]} values a column"
                 )
             bad = ~(np.isfinite(weights) & (weights >= 0))
             if bad.any():
@@ -88,7 +89,7 @@ def _weights(weights):
     return np.empty(0) if weights is None else weights
 
 
-def _real_array(value, what):
+def real_array(value, what):
     """An array of real numbers, or a TypeError that says what it was."""
     if isinstance(value, (str, bytes)):
         raise TypeError(f"{what} must be numbers, not the {type(value).__name__} {value[:40]!r}")

@@ -1,6 +1,6 @@
 """solve, fit and check: the line from moments or data to a Density.
 
-    problem ─► feasibility ─► existence (line, half line) ─► dual ⇄ newton ─► certificate ─► density
+problem ─► feasibility ─► existence (line, half line) ─► dual ⇄ newton ─► certificate ─► density
 """
 
 from __future__ import annotations
@@ -23,15 +23,16 @@ NAMED_COLUMNS = 6  # failing columns that an error message lists
 def solve(moments, *, support, kind="raw", throw=True):
     """The maximum-entropy density with the given moments.
 
-    moments: (*batch, k+1), moments[..., 0] = m0 = 1. kind: "raw" E[x^j]; "central" (1, mean, variance, third
-    central, …); "standardized" (1, mean, variance, skewness, kurtosis (3 for a normal), …); "chebyshev"
-    E[T_j(t)], t the position between the ends of the support, from -1 to 1.
-    support: (lo, hi), with ±inf for no end, or a Support such as maxent.Discrete(points).
+    moments: (*batch, k+1), moments[..., 0] = m0 = 1. kind: "raw" E[x^j]; "central" (1, mean,
+    variance, third central, …); "standardized" (1, mean, variance, skewness, kurtosis (3 for a
+    normal), …); "chebyshev" E[T_j(t)], t the position between the ends of the support, from -1 to
+    1. support: (lo, hi), with ±inf for no end, or a Support such as maxent.Discrete(points).
     throw: raise SolveError where there is no answer; False answers nan in those columns.
 
     Returns a Density with batch_shape = moments.shape[:-1].
     Raises ValueError or TypeError for bad input, SolveError where no density is the answer.
-    Source: Jaynes, Physical Review 106 (1957) 620; Mead & Papanicolaou, J. Math. Phys. 25 (1984) 2404.
+    Source: Jaynes, Physical Review 106 (1957) 620; Mead & Papanicolaou, J. Math. Phys. 25 (1984)
+    2404.
     """
     problem = MomentProblem.from_moments(moments, support, kind)
     notes = ["the moments hold NaN or infinity" if not ok else None for ok in problem.finite]
@@ -46,7 +47,8 @@ def fit(data, degree=6, *, support=None, weights=None, axis=None, nan_policy="ra
     weights: (n,) >= 0. nan_policy: "raise", or "omit" to leave NaN out.
     throw: as for `solve`.
 
-    Returns a Density. Raises ValueError or TypeError for bad input, SolveError where there is no density.
+    Returns a Density. Raises ValueError or TypeError for bad input, SolveError where there is no
+    density.
     """
     problem, notes = MomentProblem.from_data(data, degree, support, weights, axis, nan_policy)
     return _answer(problem, notes, throw)
@@ -68,10 +70,12 @@ class Report:
 
 
 def check(moments, *, support, kind="raw"):
-    """Has any distribution on the support these moments? Only atoms? Is there a maximum of the entropy?
+    """Has any distribution on the support these moments? Only atoms? Is there a maximum of the
+    entropy?
 
-    Arguments as for `solve`. Returns a Report: status SOLVED (distributions with these moments exist, and
-    one of them has the largest entropy), ATOMIC, NO_MAXIMUM or INFEASIBLE, with the proof in words.
+    Arguments as for `solve`. Returns a Report: status SOLVED (distributions with these moments
+    exist, and one of them has the largest entropy), ATOMIC, NO_MAXIMUM or INFEASIBLE, with the
+    proof in words.
     """
     problem = MomentProblem.from_moments(moments, support, kind)
     feasibility = _examine(problem)
@@ -85,9 +89,13 @@ def check(moments, *, support, kind="raw"):
         status.append(
             Status.INFEASIBLE
             if verdict == INFEASIBLE
-            else Status.ATOMIC if verdict == BOUNDARY and feasibility.resolved(j) else Status.SOLVED
+            else Status.ATOMIC
+            if verdict == BOUNDARY and feasibility.resolved(j)
+            else Status.SOLVED
         )
-        message.append(_describe(problem, feasibility, j) or "distributions with these moments exist")
+        message.append(
+            _describe(problem, feasibility, j) or "distributions with these moments exist"
+        )
     inside = [j for j, s in enumerate(status) if s is Status.SOLVED]
     if inside and problem.support.ends != BOUNDED:
         part = _columns(problem, np.array(inside))
@@ -110,9 +118,11 @@ def _examine(problem):
 
 
 def _describe(problem, feasibility, j):
-    support = problem.support if problem.batch_shape == () else problem.support[
-        np.unravel_index(j, problem.batch_shape)
-    ]
+    support = (
+        problem.support
+        if problem.batch_shape == ()
+        else problem.support[np.unravel_index(j, problem.batch_shape)]
+    )
     lower, upper = (float(v) if np.isfinite(v) else None for v in support.bounds)
     return feasibility.describe(j, problem.loc[j], problem.scale[j], lower, upper)
 
@@ -162,15 +172,17 @@ def _answer(problem, notes, throw):
             ("digits", digits),
         ):
             numbers[name][index] = value
-    message = np.array(
-        [m or s.message for m, s in zip(message, status, strict=True)], dtype=object
-    )
+    message = np.array([m or s.message for m, s in zip(message, status, strict=True)], dtype=object)
     if throw:
         _raise_failures(problem, status, message)
     shape = problem.batch_shape
     fields = {
-        "status": status, "steps": steps, "evaluations": evaluations, "atoms": atoms,
-        "message": message, **numbers,
+        "status": status,
+        "steps": steps,
+        "evaluations": evaluations,
+        "atoms": atoms,
+        "message": message,
+        **numbers,
     }
     certificate = Certificate(**{name: value.reshape(shape)[()] for name, value in fields.items()})
     return Density(problem.support, coefficients, problem.loc, problem.scale, certificate, shape)
@@ -203,14 +215,18 @@ def _minimise(problem):
 def _why_no_maximum(problem, ladder, i):
     order, excess = int(ladder.order[i]), ladder.excess[i]
     if not np.isfinite(excess):
-        return "a mean alone leaves the spread free: on the line the entropy has no upper bound. Give the variance too."
+        return (
+            "a mean alone leaves the spread free: on the line the entropy has no upper bound. "
+            "Give the variance too."
+        )
     below = order - 1 if problem.support.ends == HALF or order % 2 else order - 2
     scale = abs(problem.scale[i])
     size = "too large" if excess > 0 else "too small"
     return (
-        f"moment {order} is {size} by {abs(excess) * scale**order:.3g}: the entropy has a supremum, "
-        f"{ladder.entropy[i] + np.log(scale):.6g}, approached by the density of degree {below} with a vanishing mass far "
-        "out, but no maximum. Use a bounded support, or one moment fewer or more."
+        f"moment {order} is {size} by {abs(excess) * scale**order:.3g}: the entropy has a "
+        f"supremum, {ladder.entropy[i] + np.log(scale):.6g}, approached by the density of degree "
+        f"{below} with a vanishing mass far out, but no maximum. Use a bounded support, or one "
+        "moment fewer or more."
     )
 
 
@@ -223,7 +239,8 @@ def _raise_failures(problem, status, message):
         text = f"{first.name}: {message[0]}"
     else:
         named = "; ".join(
-            f"column {_name(problem, j)} {status[j].name}: {message[j]}" for j in failed[:NAMED_COLUMNS]
+            f"column {_name(problem, j)} {status[j].name}: {message[j]}"
+            for j in failed[:NAMED_COLUMNS]
         )
         more = f"; and {failed.size - NAMED_COLUMNS} more" if failed.size > NAMED_COLUMNS else ""
         text = f"{failed.size} of {status.size} columns have no answer: {named}{more}"
@@ -241,6 +258,3 @@ def _objects(values, shape):
     out = np.empty(len(values), dtype=object)
     out[:] = values
     return out.reshape(shape)
-
-
-

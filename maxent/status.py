@@ -28,8 +28,8 @@ _MESSAGES = {
         "(m0 = 1 first; raw, central or standardized?) and that the data lie inside the support."
     ),
     Status.ATOMIC: (
-        "Only a few atoms have these moments, or moments so near that rounding decides: there is no "
-        "density. See certificate.atoms; use fewer moments, or add noise if the data are rounded."
+        "Only a few atoms have these moments, or moments so near that rounding decides: there is "
+        "no density. See certificate.atoms; use fewer moments, or blur rounded data."
     ),
     Status.NO_MAXIMUM: (
         "Distributions with these moments exist, but none of them has the largest entropy: mass "
@@ -44,7 +44,8 @@ _MESSAGES = {
         "fits the data more closely, and please report the moments."
     ),
     Status.NOT_FINITE: (
-        "The data or moments hold NaN or infinity. Drop those rows (nan_policy='omit') or the column."
+        "The data or moments hold NaN or infinity. Drop those rows (nan_policy='omit') or the "
+        "column."
     ),
 }
 

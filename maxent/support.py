@@ -148,8 +148,8 @@ class RealLine(Support):
 class Discrete(Support):
     """Atoms at known places, such as the faces of a die.
 
-    points: (n,), distinct and finite. weights: (n,) > 0, the reference measure (default: all 1); the
-    answer has probabilities weights · exp(polynomial), and entropy relative to weights.
+    points: (n,), distinct and finite. weights: (n,) > 0, the reference measure (default: all 1);
+    the answer has probabilities weights · exp(polynomial), and entropy relative to weights.
     """
 
     points: np.ndarray
@@ -162,7 +162,7 @@ class Discrete(Support):
         points = np.array(self.points, dtype=float)
         if points.ndim != 1 or points.size < 2:
             raise ValueError(
-                f"Discrete needs a list of at least two points, not an array of shape {points.shape}"
+                f"Discrete needs a list of two points or more, not an array of shape {points.shape}"
             )
         if not np.isfinite(points).all():
             raise ValueError(f"a point must be finite, not {points[~np.isfinite(points)][0]}")
@@ -196,7 +196,9 @@ class Discrete(Support):
         return np.clip((self.points - loc) / scale, -1.0, 1.0), self.weights
 
     def __repr__(self):
-        return f"Discrete({self.points.size} points in [{self.points[0]:.6g}, {self.points[-1]:.6g}])"
+        return (
+            f"Discrete({self.points.size} points in [{self.points[0]:.6g}, {self.points[-1]:.6g}])"
+        )
 
 
 def as_support(value):

@@ -1,7 +1,8 @@
 """-a times the reciprocal Christoffel function of given moments, as a polynomial in the basis.
 
-See `maxent.start` for why.  The orthonormal polynomials come from the Jacobi matrix of the moments, and the
-coefficients of their sum of squares from a Gauss rule of the basis' own weight, which is exact.
+See `maxent.start` for why.  The orthonormal polynomials come from the Jacobi matrix of the
+moments, and the coefficients of their sum of squares from a Gauss rule of the basis' own weight,
+which is exact.
 """
 
 import math
@@ -17,8 +18,8 @@ from .recurrence import table
 def unbounded_start(m, recs, half, share, t, w, c):
     """For line and half line, columns of m (columns, k+1); t, w: Gauss rule exact to degree 2k.
 
-    Even k = 2n:  Σ_{j<=n} φ̂_j(t)².   Odd k = 2n+1 (half line):  t Σ_{j<=n} κ_j(t)², κ_j orthonormal for t dμ.
-    recs: the recurrences of degree k+1 (for the Jacobi matrix) and k.
+    Even k = 2n:  Σ_{j<=n} φ̂_j(t)².   Odd k = 2n+1 (half line):  t Σ_{j<=n} κ_j(t)², κ_j
+    orthonormal for t dμ. recs: the recurrences of degree k+1 (for the Jacobi matrix) and k.
     """
     long, rec = recs
     columns, size = m.shape
@@ -35,7 +36,8 @@ def unbounded_start(m, recs, half, share, t, w, c):
         odd = k % 2
         diagonal, squares = unbounded_jacobi(given, long, k + 1 if odd == 0 else k + 2, True)
         if odd == 1:
-            # qd: a_l = ζ_{2l} + ζ_{2l+1}, b_l = ζ_{2l-1} ζ_{2l};  for t dμ all indices move up by one
+            # qd: a_l = ζ_{2l} + ζ_{2l+1}, b_l = ζ_{2l-1} ζ_{2l};  for t dμ all indices move up by
+            # one
             zeta = np.zeros(2 * n + 3)
             zeta[1] = diagonal[0]
             for l in range(1, n + 1):

@@ -30,16 +30,16 @@ def value(c, m, log_z):
 
 @njit(cache=True, nogil=True)
 def descend(m, c, rec, ends, rule, fixed, limit, work, P, expected, info):
-    """Minimise D from c, in place.  Returns a code; `info`: steps, evaluations, decrement, blur, |g|.
+    """Minimise D from c, in place.  Returns a code; `info`: steps, evaluations, decrement, blur,
+    |g|.
 
     On return c[0] = -log Z, P and `expected` belong to the answer.
     """
-    t, w, p, phi, basis, left, right = work
+    t, _, p, phi, basis, _, _ = work
     k = m.shape[0] - 1
     g = np.empty(k + 1)
     step = np.empty(k + 1)
     trial = np.empty(k + 1)
-    best = np.empty(k + 1)
     c[0] = 0.0
     n, log_z = spread_out(c, rec, ends, rule, fixed, work)
     evaluations = 1
@@ -111,9 +111,25 @@ def summits(n, t, w, p, out):
 
 @njit(cache=True, nogil=True)
 def descend_columns(
-    m, c, rec, ends, rule, nodes, weights, limit, codes, P, expected, info, sizes, peaks, number, edges
+    m,
+    c,
+    rec,
+    ends,
+    rule,
+    nodes,
+    weights,
+    limit,
+    codes,
+    P,
+    expected,
+    info,
+    sizes,
+    peaks,
+    number,
+    edges,
 ):
-    """`descend` for every row of m (columns, k+1); nodes, weights: (n,) of discrete points, or (0,).
+    """`descend` for every row of m (columns, k+1); nodes, weights: (n,) of discrete points, or
+    (0,).
 
     Further results of each column: sizes, the root mean squares of phi_j; peaks[:number], the local
     maxima; edges, the window outside of which the density is negligible.
@@ -121,7 +137,7 @@ def descend_columns(
     fixed = nodes.shape[0]
     k = m.shape[1] - 1
     work = allocate(k, rule[0].shape[0], fixed)
-    t, w, p, phi, basis, left, right = work
+    t, w, p, phi, _, _, _ = work
     t[:fixed] = nodes
     w[:fixed] = weights
     for i in range(m.shape[0]):
@@ -146,7 +162,7 @@ def look_ahead(c, rec, ends, rule, P, expected):
     """
     k = rec.shape[1]
     work = allocate(k, rule[0].shape[0], 0)
-    t, w, p, phi, basis, left, right = work
+    t, _, p, phi, basis, _, _ = work
     for i in range(c.shape[0]):
         n, _ = spread_out(c[i], rec, ends, rule, 0, work)
         if n <= 0:

@@ -1,4 +1,5 @@
-"""One column: the density exp(q) on panels, its moments, its orthonormal polynomials, Newton's descent.
+"""One column: the density exp(q) on panels, its moments, its orthonormal polynomials, Newton's
+descent.
 
 All arrays of a column's work are one `Work` tuple, allocated once and shared by many columns.
 """
@@ -52,14 +53,13 @@ def allocate(k, nodes, fixed):
 def spread_out(c, rec, ends, rule, fixed, work):
     """Nodes and probabilities of exp(q): returns (number of nodes, log of the integral).
 
-    fixed > 0: that many nodes and weights stand in `work` already (discrete points).  Else panels; the
-    number is negative when exp(q) is not integrable or cannot be resolved.
+    fixed > 0: that many nodes and weights stand in `work` already (discrete points).  Else panels;
+    the number is negative when exp(q) is not integrable or cannot be resolved.
     """
     t, w, p, phi, _, left, right = work
     if fixed > 0:
         return fixed, normalise(c, rec, fixed, t, w, phi, p)
     points, weights, local_points, local_transform = rule
-    k = c.shape[0] - 1
     lo, hi = window(c, rec, ends, DEPTH)
     if not lo < hi:
         return -1, 0.0
@@ -99,8 +99,8 @@ def normalise(c, rec, n, t, w, phi, p):
 def orthonormalise(t, n, p, rec, basis, P):
     """Polynomials orthonormal under p: values into basis[j], coefficients in phi into P[j, :j+1].
 
-    Arnoldi on multiplication by t, each vector orthogonalised twice (Brubeck, Nakatsukasa & Trefethen
-    2021).  Returns how many degrees exist: fewer than k when p sits on few nodes.
+    Arnoldi on multiplication by t, each vector orthogonalised twice (Brubeck, Nakatsukasa &
+    Trefethen 2021).  Returns how many degrees exist: fewer than k when p sits on few nodes.
     """
     k = rec.shape[1]
     P[:, :] = 0.0

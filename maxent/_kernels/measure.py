@@ -1,7 +1,7 @@
 """Mass and moments of exp(q) by a rule that shares nothing with the solver's.
 
-Clenshaw-Curtis with 17 and 33 nodes, end points included, on intervals that are cut in three until the
-two agree; q is summed downwards (Clenshaw).  The cuts start at the highest points given.
+Clenshaw-Curtis with 17 and 33 nodes, end points included, on intervals that are cut in three until
+the two agree; q is summed downwards (Clenshaw).  The cuts start at the highest points given.
 """
 
 import math
@@ -11,6 +11,8 @@ from numba import njit
 
 DEEPEST = 60
 AGREE = 2e-15
+# Rounding of q, as a share of sum |c_j phi_j|, beyond which two rules cannot agree.
+ROUNDING = 4e-16
 # Intervals narrower than this share of their position are not cut further.
 NARROWEST = 1e-14
 
@@ -33,11 +35,25 @@ def clenshaw(c, rec, t):
 
 
 @njit(cache=True, nogil=True)
+def loudness(c, rec, t):
+    """sum |c_j phi_j(t)|."""
+    before = 0.0
+    now = 1.0
+    total = abs(c[0])
+    for j in range(c.shape[0] - 1):
+        after = (rec[0, j] * t + rec[1, j]) * now - rec[2, j] * before
+        total += abs(c[j + 1] * after)
+        before = now
+        now = after
+    return total
+
+
+@njit(cache=True, nogil=True)
 def measure(c, rec, lo, hi, peaks, number, depth, rule, out):
     """Means of phi_0 … phi_k under exp(q) over [lo, hi] into out; returns evaluations.
 
-    peaks[:number], ascending: places to cut first.  rule: nodes (33,), weights (33,), weights of every
-    second node (17,) for [-1, 1].
+    peaks[:number], ascending: places to cut first.  rule: nodes (33,), weights (33,), weights of
+    every second node (17,) for [-1, 1].
     """
     points, fine, coarse = rule
     k = c.shape[0] - 1
@@ -93,8 +109,9 @@ def measure(c, rec, lo, hi, peaks, number, depth, rule, out):
             gap = half * abs(sum_fine - sum_coarse)
             high_gap = half * abs(high_fine - high_coarse)
             size = max(total, half * sum_fine)
+            agree = AGREE + ROUNDING * loudness(c, rec, middle)
             if (
-                (gap > AGREE * size or high_gap > AGREE * max(size, half * high_fine))
+                (gap > agree * size or high_gap > agree * max(size, half * high_fine))
                 and at < DEEPEST
                 and half > NARROWEST * max(abs(middle), 1e-3)
                 and evaluations < 400000

@@ -1,7 +1,7 @@
 """Newton's direction and its step length, for any convex function; nothing here knows of moments.
 
-The function gives its gradient g and a triangular P with  Hessian = P^-1 P^-T.  Newton's direction is
--P^T P g, and its decrement |P g| the distance to the minimum in the Hessian's own measure.
+The function gives its gradient g and a triangular P with  Hessian = P^-1 P^-T.  Newton's direction
+is -P^T P g, and its decrement |P g| the distance to the minimum in the Hessian's own measure.
 """
 
 import math

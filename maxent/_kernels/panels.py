@@ -5,10 +5,11 @@ values: its local Chebyshev coefficients l_0 ... l_k.  They give two bounds that
 
     upper bound      max q  <=  l_0 + sum_{j>=1} |l_j|
     Gauss error      |E| <= C exp(max Re q on the Bernstein ellipse rho) rho^(-2n),
-                     Re q <= l_0 + sum_{j>=1} |l_j| (rho^j + rho^-j)/2        (Trefethen 2008, Thm 4.5)
+                     Re q <= l_0 + sum_{j>=1} |l_j| (rho^j + rho^-j)/2        (Trefethen 2008, Thm
+                     4.5)
 
-A panel is dropped where the first lies `depth` below the highest value seen, kept where the second is
-below the rounding, and bisected otherwise.  No spike, satellite or end-point layer can hide.
+A panel is dropped where the first lies `depth` below the highest value seen, kept where the second
+is below the rounding, and bisected otherwise.  No spike, satellite or end-point layer can hide.
 """
 
 import math
@@ -54,7 +55,8 @@ def refine(c, rec, lo, hi, depth, nodes, local_points, local_transform, left, ri
     """Fill `left`, `right` with the panels of [lo, hi] that matter, in order; return their number.
 
     The number is -1 when more than MAX_PANELS are needed.  `depth`: how far below the maximum the
-    exponent (plus what phi_k may add to it) can be neglected.  Second result: the largest exponent seen.
+    exponent (plus what phi_k may add to it) can be neglected.  Second result: the largest exponent
+    seen.
     """
     k = c.shape[0] - 1
     values = np.empty(k + 1)
@@ -91,7 +93,9 @@ def refine(c, rec, lo, hi, depth, nodes, local_points, local_transform, left, ri
         upper = local[0] + spread + factor
         if upper < peak - depth:
             continue
-        if half <= NARROWEST * (abs(middle - centre) + half) or resolved(local, k, half, nodes, noise):
+        if half <= NARROWEST * (abs(middle - centre) + half) or resolved(
+            local, k, half, nodes, noise
+        ):
             if count == MAX_PANELS:
                 keep = 0
                 for i in range(count):

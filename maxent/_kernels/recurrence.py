@@ -1,6 +1,7 @@
 """The three-term recurrence phi_{j+1} = (a_j t + b_j) phi_j - d_j phi_{j-1}, in loops.
 
-`rec` is the (3, k) array of rows a, b, d that a Basis gives: the kernels are the same for all bases.
+`rec` is the (3, k) array of rows a, b, d that a Basis gives: the kernels are the same for all
+bases.
 """
 
 from numba import njit
@@ -23,7 +24,8 @@ def series(c, rec, t):
 
 @njit(cache=True, nogil=True)
 def table(t, n, rec, out):
-    """phi_j(t_i) into out[j, i], i < n; one row a degree, so that sums over nodes are contiguous."""
+    """phi_j(t_i) into out[j, i], i < n; one row a degree, so that sums over nodes are
+    contiguous."""
     k = rec.shape[1]
     for i in range(n):
         out[0, i] = 1.0

@@ -1,8 +1,9 @@
 """A finite window of the reference coordinate outside of which exp(q) is as good as nothing.
 
-On the line and the half line q falls for good once |t| is beyond every root of q', and all of those lie
-within the Fujiwara bound  2 max_i |a_{n-i} / a_n|^(1/i)  of q' = sum_i a_i t^i  (Fujiwara 1916).  From
-there the window is doubled until q has fallen `depth` below its value at the foot.
+On the line and the half line q falls for good once |t| is beyond every root of q', and all of
+those lie within the Fujiwara bound  2 max_i |a_{n-i} / a_n|^(1/i)  of q' = sum_i a_i t^i
+(Fujiwara 1916).  From there the window is doubled until q has fallen `depth` below its value at
+the foot.
 """
 
 import math
