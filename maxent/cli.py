@@ -124,7 +124,7 @@ def _source_options() -> argparse.ArgumentParser:
         "--example", metavar="NAME", help="a bundled table instead: " + ", ".join(reading.EXAMPLES)
     )
     options.add_argument(
-        "--degree", metavar="K", type=_degree, help=f"moments to match (default: {DEGREE}), or auto"
+        "--degree", metavar="K", type=_size, help=f"moments to match (default: {DEGREE})"
     )
     options.add_argument(
         "--nan",
@@ -179,10 +179,6 @@ def _support(text: str) -> tuple[float, float]:
     if len(ends) != 2:
         raise argparse.ArgumentTypeError(f"{text!r} is not a pair like 0,1 or -inf,inf")
     return ends[0], ends[1]
-
-
-def _degree(text: str) -> int | str:
-    return text if text == "auto" else _size(text)
 
 
 def _size(text: str) -> int:

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -302,13 +303,25 @@ def test_progress_only_on_a_terminal(monkeypatch):
         def isatty(self):
             return True
 
-    monkeypatch.setattr(cli._Progress, "PATIENCE", -1.0)
+    monkeypatch.setattr(cli, "PATIENCE", -1.0)
     for stream, shown in [(Terminal(), "\rreading  50 %\r             \r"), (io.StringIO(), "")]:
         monkeypatch.setattr(sys, "stderr", stream)
         progress = cli._Progress()
         progress(1, 2)
         progress.clear()
         assert stream.getvalue() == shown
+
+
+def test_a_word_about_compiling_only_on_a_terminal_and_only_when_it_takes_long(monkeypatch):
+    for terminal, patience, said in [(True, 0.01, "compiling"), (True, 5, ""), (False, 0.01, "")]:
+        stream = io.StringIO()
+        stream.isatty = lambda terminal=terminal: terminal
+        monkeypatch.setattr(cli, "PATIENCE", patience)
+        monkeypatch.setattr(sys, "stderr", stream)
+        with cli._patience():
+            time.sleep(0.3)
+        assert said in stream.getvalue()
+        assert stream.getvalue().count("\n") == bool(said)
 
 
 # ---------------------------------------------------------------------------- as a process

@@ -85,6 +85,15 @@ def test_a_batch_is_one_line_a_column_without_those_that_failed():
     assert ax.get_legend() is None
 
 
+def test_points_are_drawn_as_stems():
+    die = maxent.solve([1, 4.5], support=maxent.Discrete([1, 2, 3, 4, 5, 6]))
+    ax = die.plot()
+    x, p = curve(ax)
+    np.testing.assert_array_equal(x, [1, 2, 3, 4, 5, 6])
+    assert p.sum() == pytest.approx(1)
+    assert ax.get_ylabel() == "probability"
+
+
 def test_nothing_to_draw_is_said():
     with pytest.raises(ValueError, match="no density to draw"):
         maxent.solve([1, 0.5, 0.2], support=(0, 1), throw=False).plot()
