@@ -27,12 +27,6 @@ CELL_NODES = 3
 CELL_TOLERANCE = 2e-13
 CELL_EDGE = 1e-3
 MOST_CELLS = 4096
-NO_CELLS = (
-    *(np.empty(0) for _ in range(2)),
-    *(np.empty((0, 2)) for _ in range(2)),
-    *(np.empty((0, kernels.DEGREE + 2)) for _ in range(2)),
-    *(np.empty(0, np.int64) for _ in range(2)),
-)
 # Below that a mass is taken from its logarithm.
 TINY = 1e-290
 # Probabilities of atoms are known to some units in the last place: so are the heights of the steps.
@@ -127,21 +121,39 @@ class Inversion:
         _, rule = self._constants
         return kernels.cut(self._shallow, rule, _cell_rule(), CELL_TOLERANCE, CELL_EDGE, MOST_CELLS)
 
-    def _run(self, kernel, flat, side, out, left_over):
-        """The shallow table, with cells for many; what that leaves over, by the deep one."""
+    def _panels(self, kernel, flat, side, left_over):
+        """By the shallow table; what that leaves over, by the deep one."""
         _, rule = self._constants
-        cells = self._cells if flat.size >= MANY else NO_CELLS
-        kernel(flat, side, kernels.FLOOR, self._shallow, cells, self.ends, rule, out)
+        out = np.empty(flat.size)
+        kernel(flat, side, kernels.FLOOR, self._shallow, self.ends, rule, out)
         rest = np.flatnonzero(out == left_over)
         if rest.size:
             found = np.empty(rest.size)
-            kernel(flat[rest], side, 0.0, self._deep, NO_CELLS, self.ends, rule, found)
+            kernel(flat[rest], side, 0.0, self._deep, self.ends, rule, found)
             out[rest] = found
         return out
 
     def _mass(self, t, side):
         flat, shape = _flat(t)
-        return self._run(kernels.masses, flat, side, np.empty(flat.size), -1.0).reshape(shape)
+        if flat.size < MANY or not self._cells[-1].size:
+            return self._panels(kernels.masses, flat, side, -1.0).reshape(shape)
+        _, begins, u_ranges, _, _, rows, _, guide = self._cells
+        out = np.empty(flat.size)
+        kernels.by_cells(flat, False, begins, rows, guide, u_ranges, side == RIGHT, out)
+        rest = np.flatnonzero(np.isnan(out))
+        out[rest] = self._panels(kernels.masses, flat[rest], side, -1.0)
+        return out.reshape(shape)
+
+    def _points(self, u, side):
+        flat, shape = _flat(u)
+        if flat.size < MANY or not self._cells[-1].size:
+            return self._panels(kernels.points_for, flat, side, np.inf).reshape(shape)
+        begins, _, _, t_ranges, rows, _, guide, _ = self._cells
+        out = np.empty(flat.size)
+        kernels.by_cells(flat, side == RIGHT, begins, rows, guide, t_ranges, False, out)
+        rest = np.flatnonzero(np.isnan(out))
+        out[rest] = self._panels(kernels.points_for, flat[rest], side, np.inf)
+        return out.reshape(shape)
 
     def cdf(self, t):
         return self._mass(t, LEFT)
@@ -170,10 +182,6 @@ class Inversion:
 
     def logsf(self, t):
         return self._log_mass(t, RIGHT)
-
-    def _points(self, u, side):
-        flat, shape = _flat(u)
-        return self._run(kernels.points_for, flat, side, np.empty(flat.size), np.inf).reshape(shape)
 
     def ppf(self, u):
         """The t with cdf(t) = u."""

@@ -17,7 +17,7 @@ TAIL = np.array([1e-300, 1e-100, 1e-20, 1e-6, 0.1, 0.3])
 def test_normal():
     np.testing.assert_allclose(NORMAL.ppf(TAIL), special.ndtri(TAIL), rtol=3e-15)
     np.testing.assert_allclose(NORMAL.isf(TAIL), -special.ndtri(TAIL), rtol=3e-15)
-    t = np.linspace(-60.0, 40.0, 401)
+    t = np.linspace(-60.0, 36.0, 401)
     np.testing.assert_allclose(NORMAL.logcdf(t), special.log_ndtr(t), rtol=5e-13)
 
 

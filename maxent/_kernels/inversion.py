@@ -18,28 +18,38 @@ import math
 import numpy as np
 from numba import njit
 
-from .panels import MAX_PANELS, refine
+from .panels import MAX_PANELS, NARROWEST, NOISE, refine, resolved
 from .recurrence import series
-from .window import BOUNDED, window
+from .window import BOUNDED, HALF, window
 
-# Inside, exp(q) is neglected e^-55 below its maximum: 1e-24, times at most 1e8 for a width.
+# Between the outermost panels exp(q) is neglected e^-55 below its maximum, that is 1e-24.
 CORE_DEPTH = 55.0
-# Outside of the outermost core panels, to where the masses leave float64: ln 5e-324 is -744.4.
-TAIL_DEPTH = 745.0
+# A shallow table goes on outside of them for e^-45 more, and so is right, relatively, for masses
+# above FLOOR; a deep one goes to the smallest float64, e^-744. Many panels, seldom wanted.
+SHALLOW, DEEP = 45.0, 700.0
+FLOOR = 1e-22
 # No more panels than that, whatever the density: 16 spikes with all of their flanks need about 400.
 CAPACITY = 2048
 # A step below that leaves an error of its cube, below rounding.
 LAST_STEP = 2e-6
 MOST_STEPS = 60
-# Below that a mass is taken from its logarithm.
-TINY = 1e-290
+# Degree of the polynomials of cells.
+DEGREE = 7
+# A panel with less than that of the mass beside it is no place for a quantile in float64.
+NOTHING = 1e-16
+# The error of a cell is below that share of its mass, so that its polynomials rise.
+MONOTONE = 1e-6
+# Narrower a cell of a panel never is: there rounding is what the error shows.
+SMALLEST = 1e-4
+# Bins of a guide for each cell.
+BINS = 2
 
 
 @njit(cache=True, nogil=True)
-def fill(c, rec, lo, hi, depth, rule, left, right, count):
-    """Append the panels of [lo, hi] that matter, halving where there are too many for one `refine`.
+def core(c, rec, lo, hi, rule, left, right):
+    """The panels of [lo, hi] that matter, halving where they are too many for one `refine`.
 
-    Returns the new count, -1 when there is no room.
+    Returns their number, -1 when there is no room, and the largest exponent seen.
     """
     points, _, local_points, local_transform = rule
     some_left = np.empty(MAX_PANELS)
@@ -47,32 +57,76 @@ def fill(c, rec, lo, hi, depth, rule, left, right, count):
     ends = np.empty(64)
     top = 0
     ends[0] = hi
+    count = 0
+    peak = -np.inf
     while top >= 0:
-        n, _ = refine(
+        n, seen = refine(
             c,
             rec,
             lo,
             ends[top],
-            depth,
+            CORE_DEPTH,
             points.shape[0],
             local_points,
             local_transform,
             some_left,
             some_right,
         )
+        peak = max(peak, seen)
         if n < 0:
             if top == 63:
-                return -1
+                return -1, peak
             ends[top + 1] = 0.5 * (lo + ends[top])
             top += 1
             continue
         if count + n > left.shape[0]:
-            return -1
+            return -1, peak
         left[count : count + n] = some_left[:n]
         right[count : count + n] = some_right[:n]
         count += n
         lo = ends[top]
         top -= 1
+    return count, peak
+
+
+@njit(cache=True, nogil=True)
+def above(c, rec, lo, hi, floor, rule, left, right, count):
+    """Append the panels of [lo, hi] on which q comes above `floor`; the new count, or -1: no
+    room."""
+    points, _, _, _ = rule
+    k = c.shape[0] - 1
+    local = np.empty(k + 1)
+    stack_l = np.empty(128)
+    stack_r = np.empty(128)
+    noise = 0.0
+    for j in range(1, k + 1):
+        noise += NOISE * abs(c[j])
+    top = 0
+    stack_l[0], stack_r[0] = lo, hi
+    while top >= 0:
+        a, b = stack_l[top], stack_r[top]
+        top -= 1
+        localise(c, rec, a, b, rule, local)
+        upper = local[0]
+        for j in range(1, k + 1):
+            upper += abs(local[j])
+        if upper < floor:
+            continue
+        half = 0.5 * (b - a)
+        middle = 0.5 * (a + b)
+        if half <= NARROWEST * (abs(middle) + half) or resolved(
+            local, k, half, points.shape[0], noise
+        ):
+            if count == left.shape[0]:
+                return -1
+            left[count], right[count] = a, b
+            count += 1
+        else:
+            if top + 2 >= 128:
+                return -1
+            stack_l[top + 1], stack_r[top + 1] = middle, b
+            stack_l[top + 2], stack_r[top + 2] = a, middle
+            top += 2
     return count
 
 
@@ -111,11 +165,11 @@ def exponents(local, start, slope, points, q, one, two):
 
 
 @njit(cache=True, nogil=True)
-def lay(c, rec, ends, rule):
+def lay(c, rec, ends, rule, tail):
     """The table of a column: (left, right, local, shares, before, after); empty: not integrable.
 
-    left, right (P,); local (P, k+1); shares (P, n): mass of each node; before, after (P+1,): mass
-    to the left and to the right of the left end of panel i.
+    tail: SHALLOW or DEEP. left, right (P,); local (P, k+1); shares (P, n): mass of each node;
+    before, after (P+1,): mass to the left and to the right of the left end of panel i.
     """
     points, weights, _, _ = rule
     n = points.shape[0]
@@ -123,22 +177,22 @@ def lay(c, rec, ends, rule):
     left = np.empty(CAPACITY)
     right = np.empty(CAPACITY)
     count = 0
-    lo, hi = window(c, rec, ends, CORE_DEPTH + TAIL_DEPTH)
+    lo, hi = window(c, rec, ends, CORE_DEPTH + tail)
     if lo < hi:
         core_left = np.empty(CAPACITY)
         core_right = np.empty(CAPACITY)
-        core = fill(c, rec, lo, hi, CORE_DEPTH, rule, core_left, core_right, 0)
-        if core > 0:
+        inner, peak = core(c, rec, lo, hi, rule, core_left, core_right)
+        floor = peak - CORE_DEPTH - tail
+        if inner > 0:
             if core_left[0] > lo:
-                count = fill(c, rec, lo, core_left[0], TAIL_DEPTH, rule, left, right, 0)
-            if 0 <= count <= CAPACITY - core:
-                left[count : count + core] = core_left[:core]
-                right[count : count + core] = core_right[:core]
-                count += core
-                if core_right[core - 1] < hi:
-                    count = fill(
-                        c, rec, core_right[core - 1], hi, TAIL_DEPTH, rule, left, right, count
-                    )
+                count = above(c, rec, lo, core_left[0], floor, rule, left, right, 0)
+            if 0 <= count <= CAPACITY - inner:
+                left[count : count + inner] = core_left[:inner]
+                right[count : count + inner] = core_right[:inner]
+                count += inner
+                lo = core_right[inner - 1]
+                if lo < hi:
+                    count = above(c, rec, lo, hi, floor, rule, left, right, count)
             else:
                 count = -1
     count = max(count, 0)
@@ -248,12 +302,14 @@ def mass_beyond(t, side, table, rule, q, one, two):
 
 
 @njit(cache=True, nogil=True)
-def log_integral(c, rec, lo, hi, rule):
-    """ln ∫ exp(q) over [lo, hi], wherever that lies."""
+def log_integral(c, rec, lo, hi, floor, rule):
+    """ln ∫ exp(q) over [lo, hi], neglecting what is below exp(floor)."""
     points, weights, _, _ = rule
     left = np.empty(CAPACITY)
     right = np.empty(CAPACITY)
-    count = fill(c, rec, lo, hi, CORE_DEPTH, rule, left, right, 0)
+    count = above(c, rec, lo, hi, floor, rule, left, right, 0)
+    if count < 0:
+        return np.nan
     n = points.shape[0]
     peak = -np.inf
     total = 0.0
@@ -270,41 +326,77 @@ def log_integral(c, rec, lo, hi, rule):
 
 
 @njit(cache=True, nogil=True)
-def log_mass_beyond(t, side, table, c, rec, ends, rule, q, one, two):
-    """ln of the mass to the `side` of t; where the table ends it is integrated on the spot."""
-    m = mass_beyond(t, side, table, rule, q, one, two)
-    if m > 0.5:
-        return math.log1p(-mass_beyond(t, 1 - side, table, rule, q, one, two))
-    if m > TINY:
-        return math.log(m)
-    # From here q falls for good, and twice as far it has fallen by more than CORE_DEPTH.
-    if side == 0:
-        lo = -1.0 if ends == BOUNDED else (0.0 if ends == 1 else min(2.0 * t, t - 1.0))
-        return log_integral(c, rec, lo, t, rule) if t > lo else -np.inf
-    hi = 1.0 if ends == BOUNDED else max(2.0 * t, t + 1.0)
-    return log_integral(c, rec, t, hi, rule) if t < hi else -np.inf
+def log_tails(t, side, c, rec, ends, rule, out):
+    """ln of the mass to the `side` of every t, where it is too small for float64, into out."""
+    for i in range(t.shape[0]):
+        x = t[i]
+        # On the line q falls for good from here, and twice as far by more than CORE_DEPTH.
+        if side == 0:
+            lo = -1.0 if ends == BOUNDED else (0.0 if ends == HALF else min(2.0 * x, x - 1.0))
+            hi = x
+        else:
+            lo = x
+            hi = 1.0 if ends == BOUNDED else max(2.0 * x, x + 1.0)
+        out[i] = -np.inf
+        if lo < hi < np.inf:
+            out[i] = log_integral(c, rec, lo, hi, series(c, rec, x) - CORE_DEPTH, rule)
+
+
+@njit(cache=True, nogil=True, fastmath={"contract"})
+def by_cells(x, flip_x, begins, rows, guide, targets, flip_value, out):
+    """The polynomial of the cell of every x, within the cell's own targets; NaN outside of cells.
+
+    flip: 1 - x for x, 1 - value for the value.
+    """
+    last = begins.shape[0] - 2
+    bins = guide.shape[0] - 1
+    start, stop = begins[0], begins[last + 1]
+    per = bins / (stop - start)
+    for n in range(x.shape[0]):
+        v = 1.0 - x[n] if flip_x else x[n]
+        if not (v >= start and v < stop):
+            out[n] = np.nan
+            continue
+        b = min(int((v - start) * per), bins - 1)
+        i = guide[b]
+        hi = guide[b + 1] + 1
+        while hi - i > 4:
+            middle = (i + hi) >> 1
+            if begins[middle] <= v:
+                i = middle
+            else:
+                hi = middle
+        while i < last and begins[i + 1] <= v:
+            i += 1
+        # The place of a bin is rounded: it may be one cell too far.
+        if i > 0 and begins[i] > v:
+            i -= 1
+        v -= rows[i, 0]
+        value = rows[i, DEGREE + 1]
+        for j in range(DEGREE, 0, -1):
+            value = value * v + rows[i, j]
+        value = min(max(value, targets[i, 0]), targets[i, 1])
+        out[n] = 1.0 - value if flip_value else value
 
 
 @njit(cache=True, nogil=True)
-def masses(t, side, logs, table, c, rec, ends, rule, out):
-    """Mass (or its logarithm) to the `side` of every t, flat, into out."""
+def masses(t, side, floor, table, ends, rule, out):
+    """Mass to the `side` of every t, flat, into out; those below `floor` are left negative."""
     n = rule[0].shape[0]
     q = np.empty(n)
     one = np.empty(n)
     two = np.empty(n)
-    lowest = -1.0 if ends == BOUNDED else (0.0 if ends == 1 else -np.inf)
+    lowest = -1.0 if ends == BOUNDED else (0.0 if ends == HALF else -np.inf)
     highest = 1.0 if ends == BOUNDED else np.inf
     for i in range(t.shape[0]):
         x = t[i]
         if math.isnan(x):
             out[i] = np.nan
         elif x <= lowest or x >= highest:
-            full = (x >= highest) == (side == 0)
-            out[i] = (0.0 if full else -np.inf) if logs else (1.0 if full else 0.0)
-        elif logs:
-            out[i] = log_mass_beyond(x, side, table, c, rec, ends, rule, q, one, two)
+            out[i] = 1.0 if (x >= highest) == (side == 0) else 0.0
         else:
-            out[i] = min(1.0, mass_beyond(x, side, table, rule, q, one, two))
+            mass = mass_beyond(x, side, table, rule, q, one, two)
+            out[i] = min(1.0, mass) if mass >= floor else -1.0
 
 
 @njit(cache=True, nogil=True)
@@ -402,13 +494,16 @@ def point_for(u, side, table, rule, q, one, two):
 
 
 @njit(cache=True, nogil=True)
-def points_for(u, side, table, ends, rule, out):
-    """The points with mass u to their `side`, flat, into out; returns the number of steps taken."""
+def points_for(u, side, floor, table, ends, rule, out):
+    """The points with mass u to their `side`, flat, into out; returns the steps taken.
+
+    Those whose mass from the nearer side is below `floor` are left infinite.
+    """
     n = rule[0].shape[0]
     q = np.empty(n)
     one = np.empty(n)
     two = np.empty(n)
-    lowest = -1.0 if ends == BOUNDED else (0.0 if ends == 1 else -np.inf)
+    lowest = -1.0 if ends == BOUNDED else (0.0 if ends == HALF else -np.inf)
     highest = 1.0 if ends == BOUNDED else np.inf
     steps = 0
     for i in range(u.shape[0]):
@@ -417,10 +512,200 @@ def points_for(u, side, table, ends, rule, out):
             out[i] = np.nan
         elif v == 0.0 or v == 1.0:
             out[i] = highest if (v == 1.0) == (side == 0) else lowest
-        elif v <= 0.5:
-            out[i], taken = point_for(v, side, table, rule, q, one, two)
-            steps += taken
         else:
-            out[i], taken = point_for(1.0 - v, 1 - side, table, rule, q, one, two)
-            steps += taken
+            near = side
+            if v > 0.5:
+                v = 1.0 - v
+                near = 1 - side
+            if v < floor:
+                out[i] = np.inf
+            else:
+                out[i], taken = point_for(v, near, table, rule, q, one, two)
+                steps += taken
     return steps
+
+
+@njit(cache=True, nogil=True)
+def fit_cell(local, z, h, width, fit, q, one, two, mass, inverse, forward):
+    """Polynomials of a cell, the shares z to z + h of a panel; returns (mass, worst error in u).
+
+    With y in [-1, 1] for the place in the cell and v in [-1, 1] for its mass: `inverse` has the
+    powers of y(v), `forward` those of v(y), both through the same nodes y. Between the nodes, where
+    the errors are largest, both are compared with the masses there.
+    """
+    points, weights, places, to_powers = fit
+    d = DEGREE
+    exponents(local, 2.0 * z - 1.0, h, points, q, one, two)
+    each = points.shape[0] // (2 * d)
+    mass[0] = 0.0
+    at = 0
+    for i in range(2 * d):
+        total = 0.0
+        for _ in range(each):
+            total += weights[at] * math.exp(q[at])
+            at += 1
+        mass[i + 1] = mass[i] + total
+    whole = mass[2 * d]
+    if not whole > 0.0:
+        return 0.0, np.inf
+    for i in range(2 * d + 1):
+        mass[i] = 2.0 * mass[i] / whole - 1.0
+    for j in range(d + 1):
+        forward[j] = 0.0
+        for i in range(d + 1):
+            forward[j] += to_powers[j, i] * mass[2 * i]
+        one[j] = places[2 * j]
+    # Newton's divided differences of y over v, then their powers.
+    for level in range(1, d + 1):
+        for j in range(d, level - 1, -1):
+            one[j] = (one[j] - one[j - 1]) / (mass[2 * j] - mass[2 * (j - level)])
+    for j in range(d + 1):
+        inverse[j] = 0.0
+    for j in range(d, -1, -1):
+        for i in range(d - j, 0, -1):
+            inverse[i] = inverse[i - 1] - mass[2 * j] * inverse[i]
+        inverse[0] = one[j] - mass[2 * j] * inverse[0]
+    worst = 0.0
+    for i in range(1, 2 * d, 2):
+        y = inverse[d]
+        v = forward[d]
+        for j in range(d - 1, -1, -1):
+            y = y * mass[i] + inverse[j]
+            v = v * places[i] + forward[j]
+        rise = (mass[i + 1] - mass[i - 1]) / (places[i + 1] - places[i - 1])
+        worst = max(worst, abs(v - mass[i]), abs(y - places[i]) * rise)
+    # The nodes' weights are for [-1, 1].
+    return 0.5 * width * h * whole, 0.25 * width * h * whole * worst
+
+
+@njit(cache=True, nogil=True)
+def cut(table, rule, fit, tolerance, edge, capacity):
+    """The cells of a column from u = edge to u = 1 - edge.
+
+    (u begins, t begins, u ranges, t ranges, inverse, forward, u guide, t guide): where cells begin,
+    (cells+1,), with the last end; their ranges, (cells, 2); for t(u) and u(t) the place that they
+    are expanded about, then the powers, (cells, DEGREE+2); for each of equal bins the cell that its
+    left end is in. The error in u is at most `tolerance` min(u, 1-u). No cells where more than
+    `capacity` would be needed.
+    """
+    left, right, local, _, before, after = table
+    n = max(rule[0].shape[0], fit[0].shape[0])
+    d = DEGREE
+    q = np.empty(n)
+    one = np.empty(n)
+    two = np.empty(n)
+    mass = np.empty(2 * d + 1)
+    u = np.empty((capacity, 2))
+    t = np.empty((capacity, 2))
+    inverse = np.empty((capacity, d + 2))
+    forward = np.empty((capacity, d + 2))
+    begin, _ = point_for(edge, 0, table, rule, q, one, two)
+    end, _ = point_for(edge, 1, table, rule, q, one, two)
+    count = 0
+    share = 0.25
+    for i in range(left.shape[0]):
+        if right[i] <= begin or left[i] >= end:
+            continue
+        weight = min(before[i + 1], after[i])
+        if (
+            before[i + 1] - before[i] < NOTHING * weight
+            and after[i] - after[i + 1] < NOTHING * weight
+        ):
+            continue
+        width = right[i] - left[i]
+        z = 0.0
+        low = before[i]
+        if begin > left[i]:
+            z = (begin - left[i]) / width
+            low += part(local[i], z, 0, width, rule, q, one, two)
+        last = min(1.0, (end - left[i]) / width)
+        while z < last:
+            if count == capacity:
+                count = -1
+                break
+            h = share
+            final = z + 1.1 * h >= last
+            if final:
+                h = last - z
+            got, error = fit_cell(
+                local[i],
+                z,
+                h,
+                width,
+                fit,
+                q,
+                one,
+                two,
+                mass,
+                inverse[count, 1:],
+                forward[count, 1:],
+            )
+            high = low + got
+            allowed = min(tolerance * max(min(low, 1.0 - high), edge), MONOTONE * got)
+            ratio = allowed / error if error > 0.0 else 1e9
+            change = min(2.0, max(0.3, 0.9 * ratio ** (1.0 / (d + 2))))
+            if ratio < 1.0 and h > SMALLEST:
+                share = h * min(change, 0.8)
+                continue
+            if not final or change < 1.0:
+                share = h * change
+            if final and last == 1.0:
+                high = before[i + 1]
+            u[count, 0], u[count, 1] = low, high
+            t[count, 0] = left[i] + z * width
+            t[count, 1] = right[i] if final and last == 1.0 else left[i] + (z + h) * width
+            # From [-1, 1] to u - u_c and t - t_c.
+            middle_u = low + 0.5 * got
+            middle_t = left[i] + (z + 0.5 * h) * width
+            half_t = 0.5 * h * width
+            inverse[count, 0] = middle_u
+            forward[count, 0] = middle_t
+            scale_u = half_t
+            scale_t = 0.5 * got
+            for j in range(d + 1):
+                inverse[count, 1 + j] *= scale_u
+                forward[count, 1 + j] *= scale_t
+                scale_u /= 0.5 * got
+                scale_t /= half_t
+            inverse[count, 1] += middle_t
+            forward[count, 1] += middle_u
+            count += 1
+            low = high
+            z = z + h if not final else last
+        if count < 0:
+            break
+    count = max(count, 0)
+    bins = 1 + BINS * count if count else 0
+    guides = np.empty((2, bins), np.int64)
+    begins = np.empty((2, count + 1))
+    for i in range(count):
+        begins[0, i] = u[i, 0]
+        begins[1, i] = t[i, 0]
+    if count:
+        begins[0, count] = u[count - 1, 1]
+        begins[1, count] = t[count - 1, 1]
+        lead(begins[0], guides[0])
+        lead(begins[1], guides[1])
+    return (
+        begins[0],
+        begins[1],
+        u[:count],
+        t[:count],
+        inverse[:count],
+        forward[:count],
+        guides[0],
+        guides[1],
+    )
+
+
+@njit(cache=True, nogil=True)
+def lead(begins, guide):
+    """guide[b]: the last cell that begins at or before the b-th of equal bins."""
+    bins = guide.shape[0] - 1
+    count = begins.shape[0] - 1
+    step = (begins[count] - begins[0]) / bins
+    at = 0
+    for b in range(bins + 1):
+        while at < count - 1 and begins[at + 1] <= begins[0] + b * step:
+            at += 1
+        guide[b] = at
