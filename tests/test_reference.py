@@ -59,6 +59,18 @@ def test_answer(problem):
     np.testing.assert_allclose(density.pdf(at), truth, rtol=pdf_tolerance(problem, certificate))
 
 
+@pytest.mark.parametrize("problem", [p for p in CONTINUOUS if p.pdf_at], ids=str)
+def test_digits_are_not_overclaimed(problem):
+    """`digits` says what the rounding of the input leaves of the density. The answer to the moments
+    as they stand is known, and should agree to a few hundred roundings, or to the solver's 1e-9.
+    """
+    density = solve(problem)
+    at, truth = (np.array(v) for v in zip(*problem.pdf, strict=True))
+    likely = truth > 1e-3 * truth.max()
+    error = np.max(np.abs(density.pdf(at)[likely] / truth[likely] - 1))
+    assert error <= 300 * 10.0 ** -float(density.certificate.digits) + problem.drift[2] + 1e-9
+
+
 @pytest.mark.parametrize("problem", CONTINUOUS, ids=str)
 def test_moments_measured_from_outside(problem):
     density = solve(problem)
@@ -98,16 +110,10 @@ def test_refused_without_throwing(problem):
     assert np.isnan(density.ppf(0.5))
 
 
-@pytest.mark.parametrize("problem", UNSOLVABLE, ids=str)
+@pytest.mark.parametrize("problem", [*CONTINUOUS, *UNSOLVABLE], ids=str)
 def test_check_agrees(problem):
     report = maxent.check(np.array(problem.moments), support=support_of(problem), kind=problem.kind)
     assert report.status.name in {problem.status} | problem.also
-
-
-@pytest.mark.parametrize("problem", CONTINUOUS, ids=str)
-def test_check_lets_the_solvable_pass(problem):
-    report = maxent.check(np.array(problem.moments), support=support_of(problem), kind=problem.kind)
-    assert report.status is Status.SOLVED
 
 
 @pytest.mark.parametrize("problem", LIMITS, ids=str)
