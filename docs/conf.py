@@ -14,7 +14,7 @@ suppress_warnings = ["myst.xref_missing", "misc.highlighting_failure"]
 
 
 def as_written(app, what, name, obj, options, lines):
-    """Docstrings are plain text with formulas, not markup: show them as they stand in the source."""
+    """Docstrings are plain text with formulas, not markup: show them as they stand."""
     lines[:] = ["::", "", *(f"    {line}" for line in lines), ""]
 
 
