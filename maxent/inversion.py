@@ -20,7 +20,7 @@ from maxent.quadrature import gauss_legendre, panel_rule
 
 LEFT, RIGHT = 0, 1
 # From so many values on cells pay for themselves: see benchmarks.
-MANY = 1000
+MANY = 500
 # Polynomials of cells; their error in u is at most so much of min(u, 1-u), and outside of the edges
 # the few values that are left go by steps.
 CELL_NODES = 3

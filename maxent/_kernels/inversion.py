@@ -33,7 +33,7 @@ CAPACITY = 2048
 # A step below that leaves an error of its cube, below rounding.
 LAST_STEP = 2e-6
 MOST_STEPS = 60
-# Degree of the polynomials of cells.
+# Degree of the polynomials of cells; `by_cells` spells it out.
 DEGREE = 7
 # A panel with less than that of the mass beside it is no place for a quantile in float64.
 NOTHING = 1e-16
@@ -42,7 +42,9 @@ MONOTONE = 1e-6
 # Narrower a cell of a panel never is: there rounding is what the error shows.
 SMALLEST = 1e-4
 # Bins of a guide for each cell.
-BINS = 2
+BINS = 8
+# Values that are looked up together.
+BLOCK = 256
 
 
 @njit(cache=True, nogil=True)
@@ -81,9 +83,9 @@ def core(c, rec, lo, hi, rule, left, right):
             continue
         if count + n > left.shape[0]:
             return -1, peak
-        left[count : count + n] = some_left[:n]
-        right[count : count + n] = some_right[:n]
-        count += n
+        for i in range(n):
+            left[count], right[count] = some_left[i], some_right[i]
+            count += 1
         lo = ends[top]
         top -= 1
     return count, peak
@@ -137,7 +139,8 @@ def localise(c, rec, a, b, rule, local):
     k = c.shape[0] - 1
     half = 0.5 * (b - a)
     middle = 0.5 * (a + b)
-    local[:] = 0.0
+    for j in range(k + 1):
+        local[j] = 0.0
     for i in range(k + 1):
         value = series(c, rec, middle + half * local_points[i])
         for j in range(k + 1):
@@ -187,9 +190,9 @@ def lay(c, rec, ends, rule, tail):
             if core_left[0] > lo:
                 count = above(c, rec, lo, core_left[0], floor, rule, left, right, 0)
             if 0 <= count <= CAPACITY - inner:
-                left[count : count + inner] = core_left[:inner]
-                right[count : count + inner] = core_right[:inner]
-                count += inner
+                for i in range(inner):
+                    left[count], right[count] = core_left[i], core_right[i]
+                    count += 1
                 lo = core_right[inner - 1]
                 if lo < hi:
                     count = above(c, rec, lo, hi, floor, rule, left, right, count)
@@ -225,17 +228,12 @@ def lay(c, rec, ends, rule, tail):
         shift = math.log(total)
         for i in range(keep):
             local[i, 0] -= shift
-        shares /= total
-        before /= total
-        after /= total
-    return (
-        left[:keep].copy(),
-        right[:keep].copy(),
-        local[:keep].copy(),
-        shares[:keep].copy(),
-        before,
-        after,
-    )
+            for j in range(n):
+                shares[i, j] /= total
+        for i in range(keep + 1):
+            before[i] /= total
+            after[i] /= total
+    return left[:keep].copy(), right[:keep].copy(), local[:keep], shares[:keep], before, after
 
 
 @njit(cache=True, nogil=True)
@@ -346,37 +344,49 @@ def log_tails(t, side, c, rec, ends, rule, out):
 def by_cells(x, flip_x, begins, rows, guide, targets, flip_value, out):
     """The polynomial of the cell of every x, within the cell's own targets; NaN outside of cells.
 
-    flip: 1 - x for x, 1 - value for the value.
+    flip: 1 - x for x, 1 - value for the value. In blocks, so that the search, whose branches go
+    either way, does not hold up the arithmetic.
     """
     last = begins.shape[0] - 2
-    bins = guide.shape[0] - 1
     start, stop = begins[0], begins[last + 1]
-    per = bins / (stop - start)
-    for n in range(x.shape[0]):
-        v = 1.0 - x[n] if flip_x else x[n]
-        if not (v >= start and v < stop):
-            out[n] = np.nan
-            continue
-        b = min(int((v - start) * per), bins - 1)
-        i = guide[b]
-        hi = guide[b + 1] + 1
-        while hi - i > 4:
-            middle = (i + hi) >> 1
-            if begins[middle] <= v:
-                i = middle
-            else:
-                hi = middle
-        while i < last and begins[i + 1] <= v:
-            i += 1
-        # The place of a bin is rounded: it may be one cell too far.
-        if i > 0 and begins[i] > v:
-            i -= 1
-        v -= rows[i, 0]
-        value = rows[i, DEGREE + 1]
-        for j in range(DEGREE, 0, -1):
-            value = value * v + rows[i, j]
-        value = min(max(value, targets[i, 0]), targets[i, 1])
-        out[n] = 1.0 - value if flip_value else value
+    per = (guide.shape[0] - 2) / (stop - start)
+    low = np.empty(BLOCK, np.uint32)
+    high = np.empty(BLOCK, np.uint32)
+    one = np.uint64(1)
+    for begin in range(0, x.shape[0], BLOCK):
+        some = x[begin : begin + BLOCK]
+        values = out[begin : begin + BLOCK]
+        for n in range(some.shape[0]):
+            v = 1.0 - some[n] if flip_x else some[n]
+            b = np.uint64((v - start) * per) if v >= start and v < stop else np.uint64(0)
+            low[n] = guide[b]
+            high[n] = guide[b + one]
+        for n in range(some.shape[0]):
+            v = 1.0 - some[n] if flip_x else some[n]
+            i = np.uint64(low[n])
+            if v < stop and begins[i + one] <= v:
+                i += one
+                hi = np.uint64(high[n]) + one
+                while hi > i + one:
+                    middle = (i + hi) >> one
+                    if begins[middle] <= v:
+                        i = middle
+                    else:
+                        hi = middle
+                low[n] = i
+        for n in range(some.shape[0]):
+            v = 1.0 - some[n] if flip_x else some[n]
+            i = np.uint64(low[n])
+            inside = v >= start and v < stop
+            v -= rows[i, 0]
+            square = v * v
+            # Estrin's order of DEGREE 7.
+            value = ((rows[i, 1] + rows[i, 2] * v) + (rows[i, 3] + rows[i, 4] * v) * square) + (
+                (rows[i, 5] + rows[i, 6] * v) + (rows[i, 7] + rows[i, 8] * v) * square
+            ) * (square * square)
+            value = min(max(value, targets[i, 0]), targets[i, 1])
+            value = 1.0 - value if flip_value else value
+            values[n] = value if inside else np.nan
 
 
 @njit(cache=True, nogil=True)
@@ -675,8 +685,8 @@ def cut(table, rule, fit, tolerance, edge, capacity):
         if count < 0:
             break
     count = max(count, 0)
-    bins = 1 + BINS * count if count else 0
-    guides = np.empty((2, bins), np.int64)
+    bins = 2 + BINS * count if count else 0
+    guides = np.empty((2, bins), np.uint32)
     begins = np.empty((2, count + 1))
     for i in range(count):
         begins[0, i] = u[i, 0]
@@ -689,10 +699,10 @@ def cut(table, rule, fit, tolerance, edge, capacity):
     return (
         begins[0],
         begins[1],
-        u[:count],
-        t[:count],
-        inverse[:count],
-        forward[:count],
+        u[:count].copy(),
+        t[:count].copy(),
+        inverse[:count].copy(),
+        forward[:count].copy(),
         guides[0],
         guides[1],
     )
@@ -700,12 +710,15 @@ def cut(table, rule, fit, tolerance, edge, capacity):
 
 @njit(cache=True, nogil=True)
 def lead(begins, guide):
-    """guide[b]: the last cell that begins at or before the b-th of equal bins."""
-    bins = guide.shape[0] - 1
+    """guide[b]: the last cell that begins surely before the b-th of equal bins, or at the start."""
+    bins = guide.shape[0] - 2
     count = begins.shape[0] - 1
     step = (begins[count] - begins[0]) / bins
     at = 0
-    for b in range(bins + 1):
-        while at < count - 1 and begins[at + 1] <= begins[0] + b * step:
+    for b in range(bins):
+        # The bin of a value is rounded, and must not be beyond it.
+        while at < count - 1 and begins[at + 1] <= begins[0] + (b - 1e-6) * step:
             at += 1
         guide[b] = at
+    guide[bins] = count - 1
+    guide[bins + 1] = count - 1
