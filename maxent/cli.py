@@ -230,8 +230,10 @@ def _source(arguments) -> Source:
         name = arguments.example
     else:
         progress = _Progress()
-        data = reading.read_column(arguments.file, arguments.column, progress=progress)
-        progress.clear()
+        try:
+            data = reading.read_column(arguments.file, arguments.column, progress=progress)
+        finally:
+            progress.clear()  # before whatever is said next
         name = "stdin" if arguments.file == "-" else os.path.basename(arguments.file)
         column = arguments.column
     title = f"{name}: {column}" if column else name
