@@ -75,24 +75,33 @@ class Certificate:
 
 
 def certify(problem, minimum):
-    """(confirmed, moment_error, mass_error, condition, digits) for each column."""
+    """(status, moment_error, mass_error, condition, digits) for each column."""
     measured = _measure(problem, minimum)
     sizes = np.maximum(1.0, minimum.sizes)
-    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        gap = np.abs(measured[:, 1:] / measured[:, :1] - problem.moments[:, 1:]) / sizes[:, 1:]
-    moment_error = gap.max(axis=1)
-    mass_error = np.abs(measured[:, 0] - 1.0)
-    P = minimum.orthonormal
-    off = problem.error.copy()
-    off[:, 1:] += gap * sizes[:, 1:]
-    blur = np.sqrt((np.einsum("cij,cj->ci", np.abs(P), np.nan_to_num(off)) ** 2).sum(axis=1))
-    digits = np.clip(-np.log10(np.maximum(blur, 1e-300)), 0.0, MOST_DIGITS)
-    variance = minimum.sizes[:, 1:] ** 2 - minimum.expected[:, 1:] ** 2
-    condition = (P[:, 1:, 1:] ** 2).sum(axis=(1, 2)) * variance.sum(axis=1)
+    with np.errstate(all="ignore"):
+        gap = np.abs(measured[:, 1:] / measured[:, :1] - problem.moments[:, 1:])
+        moment_error = (gap / sizes[:, 1:]).max(axis=1)
+        mass_error = np.abs(measured[:, 0] - 1.0)
+        P = minimum.orthonormal
+        blur = _blur(P, problem.error)
+        off = problem.error.copy()
+        off[:, 1:] += gap
+        digits = np.clip(-np.log10(np.maximum(_blur(P, off), 1e-300)), 0.0, MOST_DIGITS)
+        variance = minimum.sizes[:, 1:] ** 2 - minimum.expected[:, 1:] ** 2
+        condition = (P[:, 1:, 1:] ** 2).sum(axis=(1, 2)) * variance.sum(axis=1)
     confirmed = (moment_error <= BELIEVED) & (mass_error <= BELIEVED) & minimum.stationary
-    # power moments whose conversion has lost their digits do not determine anything
-    confirmed &= (blur < 1.0) | ((problem.error / sizes).max(axis=1) < BELIEVED)
-    return confirmed, moment_error, mass_error, condition, digits
+    # power moments whose conversion has lost their digits determine nothing
+    lost = ~(blur < 1.0)
+    confirmed &= ~lost | ((problem.error / sizes).max(axis=1) < BELIEVED)
+    lost |= minimum.used < minimum.coefficients.shape[1] - 1
+    failed = np.where(lost, Status.ILL_CONDITIONED, Status.NOT_CONVERGED)
+    status = np.where(confirmed, Status.SOLVED, failed)
+    return status, moment_error, mass_error, condition, np.nan_to_num(digits)
+
+
+def _blur(P, error):
+    """Standard deviation under p of what moments off by `error` do to log p, (columns,)."""
+    return np.sqrt((np.einsum("cij,cj->ci", np.abs(P), error) ** 2).sum(axis=1))
 
 
 def _measure(problem, minimum):
@@ -117,10 +126,3 @@ def _measure(problem, minimum):
         out,
     )
     return out
-
-
-def status_of(minimum, confirmed, digits):
-    """SOLVED, ILL_CONDITIONED (float64 ends before the moments are matched) or NOT_CONVERGED."""
-    lost = (digits < 1.0) | (minimum.used < minimum.coefficients.shape[1] - 1)
-    failed = np.where(lost, Status.ILL_CONDITIONED, Status.NOT_CONVERGED)
-    return np.where(confirmed, Status.SOLVED, failed)

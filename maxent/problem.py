@@ -89,7 +89,8 @@ class MomentProblem:
             basis_moments, error = given, HALF_ULP * np.abs(given)
             error[:, 0] = 0.0
         else:
-            basis_moments, error, loc, scale = _from_powers(given, support, kind)
+            with np.errstate(all="ignore"):  # what overflows comes out as an infinite error
+                basis_moments, error, loc, scale = _from_powers(given, support, kind)
         return cls(support, basis_moments, error, loc, scale, finite, batch_shape)
 
     @classmethod

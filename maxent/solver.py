@@ -11,7 +11,7 @@ import numpy as np
 
 from maxent import dual, existence
 from maxent._kernels.window import BOUNDED, HALF
-from maxent.certificate import Certificate, certify, status_of
+from maxent.certificate import BELIEVED, Certificate, certify
 from maxent.density import Density
 from maxent.feasibility import BOUNDARY, INFEASIBLE, examine, examine_discrete
 from maxent.problem import MomentProblem
@@ -150,13 +150,15 @@ def _answer(problem, notes, throw):
             t, weights = feasibility.atoms(j)
             status[j], message[j] = Status.ATOMIC, _describe(problem, feasibility, j)
             atoms[j] = (problem.loc[j] + problem.scale[j] * t, weights)
+        elif problem.error[j].max() > BELIEVED:
+            status[j] = Status.ILL_CONDITIONED
+            numbers["digits"][j] = 0.0
     index = np.flatnonzero(status == Status.NOT_CONVERGED)
     if index.size:
         part = _columns(problem, index)
         minimum, ladder = _minimise(part)
         refused = np.zeros(index.size, bool) if ladder is None else ladder.refused
-        confirmed, moment_error, mass_error, condition, digits = certify(part, minimum)
-        found = status_of(minimum, confirmed, digits)
+        found, moment_error, mass_error, condition, digits = certify(part, minimum)
         found[refused] = Status.NO_MAXIMUM
         status[index] = found
         for i in np.flatnonzero(refused):
@@ -172,7 +174,10 @@ def _answer(problem, notes, throw):
             ("digits", digits),
         ):
             numbers[name][index] = value
-    message = np.array([m or s.message for m, s in zip(message, status, strict=True)], dtype=object)
+    message = _objects(
+        [f"{(m or s.cause).rstrip('.')}. {s.remedy}" for m, s in zip(message, status, strict=True)],
+        (columns,),
+    )
     if throw:
         _raise_failures(problem, status, message)
     shape = problem.batch_shape
@@ -216,8 +221,8 @@ def _why_no_maximum(problem, ladder, i):
     order, excess = int(ladder.order[i]), ladder.excess[i]
     if not np.isfinite(excess):
         return (
-            "a mean alone leaves the spread free: on the line the entropy has no upper bound. "
-            "Give the variance too."
+            "a mean alone leaves the spread free, and on the line the entropy has no upper bound: "
+            "give the variance too"
         )
     below = order - 1 if problem.support.ends == HALF or order % 2 else order - 2
     scale = abs(problem.scale[i])
@@ -225,8 +230,7 @@ def _why_no_maximum(problem, ladder, i):
     return (
         f"moment {order} is {size} by {abs(excess) * scale**order:.3g}: the entropy has a "
         f"supremum, {ladder.entropy[i] + np.log(scale):.6g}, approached by the density of degree "
-        f"{below} with a vanishing mass far out, but no maximum. Use a bounded support, or one "
-        "moment fewer or more."
+        f"{below} with a vanishing mass far out, but no maximum"
     )
 
 

@@ -6,7 +6,7 @@ import enum
 
 
 class Status(enum.Enum):
-    """One outcome a column. `message` says the cause and what to try."""
+    """One outcome a column. `message` says the cause and what to try: `cause`, then `remedy`."""
 
     SOLVED = 0
     INFEASIBLE = 1
@@ -17,35 +17,49 @@ class Status(enum.Enum):
     NOT_FINITE = 6
 
     @property
+    def cause(self) -> str:
+        return _MESSAGES[self][0]
+
+    @property
+    def remedy(self) -> str:
+        return _MESSAGES[self][1]
+
+    @property
     def message(self) -> str:
-        return _MESSAGES[self]
+        return f"{self.cause} {self.remedy}"
 
 
 _MESSAGES = {
-    Status.SOLVED: "The density was found, and its moments were confirmed by an unrelated rule.",
+    Status.SOLVED: (
+        "The density was found, and its moments were confirmed by an unrelated rule.",
+        "Use it.",
+    ),
     Status.INFEASIBLE: (
-        "No distribution on the support has these moments. Check the order and kind of the moments "
-        "(m0 = 1 first; raw, central or standardized?) and that the data lie inside the support."
+        "No distribution on the support has these moments.",
+        "Check the order and kind of the moments (m0 = 1 first; raw, central or standardized?), "
+        "and that the data lie inside the support.",
     ),
     Status.ATOMIC: (
-        "Only a few atoms have these moments, or moments so near that rounding decides: there is "
-        "no density. See certificate.atoms; use fewer moments, or blur rounded data."
+        "Only a few atoms have these moments: there is no density.",
+        "See certificate.atoms; use fewer moments, or blur rounded data.",
     ),
     Status.NO_MAXIMUM: (
         "Distributions with these moments exist, but none of them has the largest entropy: mass "
-        "escapes to infinity. Use a bounded support, or one moment fewer or more."
+        "escapes to infinity.",
+        "Use a bounded support, or one moment fewer or more.",
     ),
     Status.ILL_CONDITIONED: (
-        "The moments do not determine a density in float64: rounding alone changes the answer. "
-        "Use fewer moments, or give Chebyshev moments, or the data themselves."
+        "The moments do not determine a density in float64: their rounding alone changes it.",
+        "Use fewer moments, or give Chebyshev moments, or the data themselves.",
     ),
     Status.NOT_CONVERGED: (
-        "The solver stopped before the moments were matched. Use fewer moments or a support that "
-        "fits the data more closely, and please report the moments."
+        "The solver stopped before the moments were matched.",
+        "Use fewer moments, or a support that fits the data more closely; please report the "
+        "moments.",
     ),
     Status.NOT_FINITE: (
-        "The data or moments hold NaN or infinity. Drop those rows (nan_policy='omit') or the "
-        "column."
+        "The data or moments hold NaN or infinity.",
+        "Drop those rows (nan_policy='omit') or the column.",
     ),
 }
 

@@ -61,7 +61,8 @@ class Interval(Support):
         lower, upper = np.broadcast_arrays(
             np.asarray(self.lower, float), np.asarray(self.upper, float)
         )
-        bad = ~(lower < upper) | ~np.isfinite(upper - lower)
+        with np.errstate(all="ignore"):
+            bad = ~(lower < upper) | ~np.isfinite(upper - lower)
         if bad.any():
             first = np.flatnonzero(bad.ravel())[0]
             a, b = lower.ravel()[first], upper.ravel()[first]
@@ -207,9 +208,10 @@ def as_support(value):
         return value
     try:
         lower, upper = (float(v) for v in value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise TypeError(
-            f"support must be (lo, hi), with inf for no end, or a Support, not {value!r}"
+            "support must be (lo, hi), with inf for no end, or a Support, not "
+            f"{repr(value)[:80]}"
         ) from None
     if np.isnan(lower) or np.isnan(upper):
         raise ValueError(f"support ({lower}, {upper}) has an end that is not a number")
