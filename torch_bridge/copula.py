@@ -1,6 +1,6 @@
 """The copula transform: soft ranks, a target's quantile function, and its evaluation maps.
 
-**Transform.** r_i = sum_j sigma(gamma (x_i - x_j)) / s, u = r/n, y = F^{-1}(u) for any target F, per column.
+**Transform.** r_i = sum_j sigma(gamma (x_i - x_j)), u = r/n, y = F^{-1}(u) for any F, per column.
 Ranks do not change when x is shifted, so standardising x first only divides gamma by the standard
 deviation: no standardised copy is ever made. u travels *folded*: v = u where u <= 1/2 and
 v = u - 1 above, whose digits are those of the smaller tail. In float32 at n = 1e6, F^{-1} of r/n
@@ -13,8 +13,9 @@ so that sums of two halves add up to the sums of the whole:
                  that the first batch fixes; y is then the least-squares polynomial of degree d,
                  from the Hankel system  sum_k E t^{j+k} c_k = E t^j y.
     quantiles    the elements fall into bins of equal width in the normal score of u (fine in the
-                 tails, where a Gaussian target moves most); a bin keeps its weight and its sums of x and y. The bins' mean points lie
-                 on the batch map up to second order in the bin width; a monotone cubic joins them.
+                 tails, where a Gaussian target moves most); a bin keeps its weight and its sums of
+                 x and y. The bins' mean points lie on the batch map up to second order in the bin
+                 width; a monotone cubic joins them.
 """
 
 import math
@@ -183,7 +184,8 @@ class ArrayQuantile(torch.autograd.Function):
         y = target.icdf(abs(values))
         from_above = getattr(target, "iccdf", getattr(target, "isf", None))
         above = target.icdf(1 + values) if from_above is None else from_above(abs(values))
-        y = torch.where(v < 0, torch.as_tensor(above, device=v.device), torch.as_tensor(y, device=v.device))
+        above, y = (torch.as_tensor(part, device=v.device) for part in (above, y))
+        y = torch.where(v < 0, above, y)
         slope = 1 / torch.as_tensor(target.pdf(y.cpu().numpy()), device=v.device)
         ctx.save_for_backward(slope.to(v.dtype))
         return y.to(v.dtype)
@@ -363,7 +365,9 @@ def monotone_cubic(knots, x):
 def hermite(t, h, y0, y1, d0, d1):
     rest = 1 - t
     return (
-        y0 * rest * rest * (1 + 2 * t) + y1 * t * t * (3 - 2 * t) + h * t * rest * (d0 * rest - d1 * t)
+        y0 * rest * rest * (1 + 2 * t)
+        + y1 * t * t * (3 - 2 * t)
+        + h * t * rest * (d0 * rest - d1 * t)
     )
 
 

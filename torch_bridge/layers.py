@@ -98,7 +98,9 @@ class ColumnNorm(nn.Module):
     def check_batch(self, x):
         """More than one value per column, in BatchNorm's words."""
         if x.numel() == x.shape[1]:
-            raise ValueError(f"Expected more than 1 value per channel when training, got input size {x.size()}")
+            raise ValueError(
+                f"Expected more than 1 value per channel when training, got input size {x.size()}"
+            )
 
     def uses_batch(self):
         return self.training or not self.track_running_stats
@@ -113,8 +115,8 @@ class ColumnNorm(nn.Module):
         """Weight of this batch; counts it. momentum None is the average over all batches."""
         self.num_batches_tracked.add_(1)
         if self.momentum is None:
-            return 1.0 / self.num_batches_tracked
-        return torch.full_like(self.running_mean[:1], self.momentum)[0]
+            return 1.0 / self.num_batches_tracked.double()
+        return torch.full_like(self.num_batches_tracked, self.momentum, dtype=torch.float64)
 
     def with_affine(self, y):
         """weight * y + bias along dimension 1, in y's dtype."""
@@ -306,21 +308,20 @@ class Copula(ColumnNorm):
         n = x.numel() / x.shape[1]
         factor = self.average_factor()
         mean, var = x.mean(dims), x.var(dims, correction=0)
-        self.running_mean.lerp_(mean.to(self.running_mean.dtype), factor.to(self.running_mean.dtype))
-        unbiased = var * (n / max(1, n - 1))
-        self.running_var.lerp_(unbiased.to(self.running_var.dtype), factor.to(self.running_var.dtype))
+        approach(self.running_mean, mean, factor)
+        approach(self.running_var, var * (n / max(1, n - 1)), factor)
         first = self.num_batches_tracked == 1
-        own = torch.where(first, 1.0, factor.double())
+        own = torch.where(first, 1.0, factor)
         x3, y3 = as_columns(x, dims)[0], as_columns(y, dims)[0]
         if self.degree:
             frame = torch.stack([mean, (var + self.eps).sqrt()], 1).double()
             self.frame.copy_(torch.where(first, frame, self.frame.double()))
             sums = copula.regression_sums(self.in_frame(x3), y3, self.degree)
-            self.running_sums.lerp_(sums.to(self.running_sums.dtype), own.to(self.running_sums.dtype))
+            approach(self.running_sums, sums, own)
             return
         score = y if self.target == "normal" else copula.quantile("normal", v)
         bins = copula.bin_sums(x3, y3, as_columns(score, dims)[0])
-        self.running_bins.lerp_(bins.to(self.running_bins.dtype), own.to(self.running_bins.dtype))
+        approach(self.running_bins, bins, own)
 
     def in_frame(self, x):
         """(A, C, B) in the regression's coordinate."""
@@ -385,6 +386,11 @@ class Copula(ColumnNorm):
             f"{super().extra_repr()}, target={target}, strength={strength}{raw}, "
             f"eval_map={self.eval_map}"
         )
+
+
+def approach(buffer, value, factor):
+    """buffer += factor (value - buffer), in place."""
+    buffer.lerp_(value.to(buffer.dtype), factor.to(buffer.dtype))
 
 
 def by_rows(function, knots, columns):

@@ -303,7 +303,7 @@ def grid_kernels(fine):
 
     @njit(cache=True, nogil=True, fastmath=CONTRACT)
     def evaluate_two(x, x_at, shape, frame, local, total, y, y_at, y_2):
-        """`evaluate` and, in the same pass, the second slot's polynomial into y_2, laid out as y."""
+        """`evaluate`, and the second slot's polynomial into y_2, laid out as y."""
         _, size, columns, rows = shape
         tile = np.empty(rows * columns)
         tile_2 = np.empty(rows * columns)
