@@ -371,7 +371,7 @@ def _described(source: Source) -> dict:
     report = {
         "source": source.title,
         "values": None if source.data is None else source.data.size,
-        "support": density.support.bounds,
+        "support": density.support(),
         "degree": density.degree,
         "basis": density.basis.name,
         "coefficients": density.coefficients,

@@ -22,7 +22,7 @@ class Density:
     batch_shape   () for one density
     coefficients  (*batch, k+1): log p in `basis`, in the reference coordinate t = (x - loc)/scale
     loc, scale    (*batch)
-    support       Support         certificate   Certificate
+    domain        Support         certificate   Certificate
 
     Methods take x or u of any shape that broadcasts with batch_shape, and return float64. Outside
     the support pdf is 0; nan gives nan; probabilities outside [0, 1] give nan; a column that was
@@ -30,9 +30,9 @@ class Density:
     new.
     """
 
-    def __init__(self, support, coefficients, loc, scale, certificate, batch_shape):
+    def __init__(self, domain, coefficients, loc, scale, certificate, batch_shape):
         self._set(
-            support=support,
+            domain=domain,
             coefficients=_read_only(np.reshape(coefficients, (*batch_shape, -1))),
             loc=_read_only(np.reshape(loc, batch_shape)),
             scale=_read_only(np.reshape(scale, batch_shape)),
@@ -62,14 +62,14 @@ class Density:
     def __repr__(self):
         if self.batch_shape:
             return f"<Density batch {self.batch_shape}, degree {self.degree}: {self.certificate!r}>"
-        return f"<Density on {self.support}, degree {self.degree}: {self.certificate!r}>"
+        return f"<Density on {self.domain}, degree {self.degree}: {self.certificate!r}>"
 
     def __eq__(self, other):
         if not isinstance(other, Density):
             return NotImplemented
         return (
             self.batch_shape == other.batch_shape
-            and self.support.bounds == other.support.bounds
+            and all(map(np.array_equal, self.support(), other.support()))
             and all(
                 np.array_equal(a, b, equal_nan=True)
                 for a, b in (
@@ -94,7 +94,7 @@ class Density:
         picked = np.arange(int(np.prod(self.batch_shape))).reshape(self.batch_shape)[index]
         shape = np.shape(picked)
         return Density(
-            self.support[index],
+            self.domain[index],
             self.coefficients[index],
             self.loc[index],
             self.scale[index],
@@ -111,7 +111,11 @@ class Density:
 
     @property
     def basis(self):
-        return self.support.basis
+        return self.domain.basis
+
+    def support(self):
+        """(lower, upper), ±inf where there is no end; arrays where columns differ."""
+        return self.domain.bounds
 
     # ------------------------------------------------------------------ density
 
@@ -217,7 +221,7 @@ class Density:
             raise ValueError(f"kind must be one of {', '.join(MOMENT_KINDS)}, not {kind!r}")
         if kind == "chebyshev":
             if self.basis.name != "chebyshev":
-                raise ValueError(f"Chebyshev moments need an interval, not {self.support}")
+                raise ValueError(f"Chebyshev moments need an interval, not {self.domain}")
             return self._each(lambda j: self._means(j, order)[order])
         return self._each(lambda j: self._power(j, order, kind))
 
@@ -346,7 +350,7 @@ class Density:
 
     def _column(self, j):
         index = np.unravel_index(j, self.batch_shape) if self.batch_shape else ()
-        support = self.support[index] if self.batch_shape else self.support
+        support = self.domain[index] if self.batch_shape else self.domain
         return self.coefficients[index], float(self.loc[index]), float(self.scale[index]), support
 
     def _solved(self, j):

@@ -28,7 +28,7 @@ import numpy as np
 from maxent import dual
 from maxent._kernels.descent import CONVERGED
 from maxent._kernels.window import HALF
-from maxent.start import start
+from maxent.start import first_exponent
 
 # Shares of the Christoffel function to start from, in turn.
 SHARES = (0.25, 0.1, 0.5)
@@ -75,14 +75,14 @@ def minimise(support, moments, error):
 def _descend(support, moments, warm=None):
     """Minimise from one start after the other, until every column has converged."""
     minimum = dual.minimise(
-        support, moments, start(support, moments, SHARES[0]) if warm is None else warm
+        support, moments, first_exponent(support, moments, SHARES[0]) if warm is None else warm
     )
     for share in SHARES if warm is not None else SHARES[1:]:
         index = np.flatnonzero(minimum.code != CONVERGED)
         if not index.size:
             break
         part = np.ascontiguousarray(moments[index])
-        again = dual.minimise(support, part, start(support, part, share))
+        again = dual.minimise(support, part, first_exponent(support, part, share))
         better = again.code == CONVERGED
         minimum.put(index[better], again.pick(better))
     return minimum
@@ -102,7 +102,7 @@ def _climb(support, moments, error):
     steps = np.zeros((2, columns), int)
     for d in range(stride, k + 1, stride):
         above = equal = np.zeros(columns, bool)
-        warm = start(support, np.ascontiguousarray(moments[:, : d + 1]), SHARES[0])
+        warm = first_exponent(support, np.ascontiguousarray(moments[:, : d + 1]), SHARES[0])
         if exists.any():
             score, noise, unit, free, newton = _look_up(support, moments, error, c, d, half)
             warm[exists] = newton[exists]

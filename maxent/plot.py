@@ -37,7 +37,7 @@ def draw(density, ax=None, data=None):
     if ax is None:
         ax = _new_axes()
     if density.batch_shape == ():
-        if density.support.atoms_of_reference() is None:
+        if density.domain.atoms_of_reference() is None:
             _draw_one(density, ax, data)
         else:
             _draw_points(density, ax)
@@ -45,7 +45,7 @@ def draw(density, ax=None, data=None):
         _draw_batch(density, ax)
     _dress(ax)
     ax.set_ylabel(
-        "density" if density.support.atoms_of_reference() is None else "probability",
+        "density" if density.domain.atoms_of_reference() is None else "probability",
         color=PENCIL,
         fontsize=9,
     )
@@ -112,7 +112,7 @@ def _draw_one(density, ax, data):
 
 def _draw_points(density, ax):
     """Probabilities on discrete points: stems."""
-    x = density.support.points
+    x = density.domain.points
     p = density.pdf(x)
     if not np.isfinite(p).all():
         raise ValueError(_nothing(density))
@@ -167,7 +167,7 @@ def _draw_batch(density, ax):
 
 def _window(density):
     """What part of the x axis is shown: the whole support when the bulk fills it."""
-    a, b = density.support.bounds
+    a, b = density.support()
     lo, hi = density.ppf(SHOWN_TAIL), density.isf(SHOWN_TAIL)
     if not np.isfinite(lo + hi):
         raise ValueError(_nothing(density))

@@ -22,7 +22,7 @@ from maxent.quadrature import gauss_hermite, gauss_laguerre
 SHARE = 0.25
 
 
-def start(support, moments, share=SHARE):
+def first_exponent(support, moments, share=SHARE):
     """Coefficients (columns, k+1) of the first exponent, for interior moments; k even on the
     line."""
     k = moments.shape[1] - 1

@@ -30,8 +30,8 @@ SHALLOW, DEEP = 45.0, 700.0
 FLOOR = 1e-22
 # No more panels than that, whatever the density: 16 spikes with all of their flanks need about 400.
 CAPACITY = 2048
-# A step below that leaves an error of its cube, below rounding.
-LAST_STEP = 2e-6
+# What a step leaves is about its cube: the last is the one whose cube is below that share of z.
+LAST_CUBE = 1e-17
 MOST_STEPS = 60
 # Degree of the polynomials of cells; `by_cells` spells it out.
 DEGREE = 7
@@ -456,13 +456,13 @@ def invert_panel(wanted, side, local, shares, width, rule, q, one, two):
         if density > 0.0:
             newton = -excess / density
             bend = rise * newton
-            if abs(bend) < 1e-5:
-                newton *= 1.0 - 0.5 * bend
-                bend = 0.0
-            if bend > -1.0:
-                new = z + (newton if bend == 0.0 else math.log1p(bend) / rise)
+            if abs(bend) < 1e-16:
+                new = z + newton
+            elif bend > -1.0:
+                new = z + math.log1p(bend) / rise
         # The step before the bracket: on the root itself the bracket is a point beside z.
-        if abs(new - z) * (1.0 + abs(rise)) < LAST_STEP:
+        size = abs(new - z) * (1.0 + abs(rise))
+        if size * size * size <= LAST_CUBE * z:
             return min(max(new, lo), hi), step
         if new >= 1.0 and hi == 1.0 and z < 1.0:
             new = 1.0
@@ -623,16 +623,22 @@ def cut(table, rule, fit, tolerance, edge, capacity):
         ):
             continue
         width = right[i] - left[i]
-        z = 0.0
-        low = before[i]
-        if begin > left[i]:
-            z = (begin - left[i]) / width
-            low += part(local[i], z, 0, width, rule, q, one, two)
+        z = max(0.0, (begin - left[i]) / width)
+        at = -1.0
+        low = 0.0
         last = min(1.0, (end - left[i]) / width)
         while z < last:
             if count == capacity:
                 count = -1
                 break
+            if z != at:
+                # Afresh, from the nearer side: sums of cells would drift.
+                at = z
+                if after[i] >= 0.5:
+                    low = before[i] + part(local[i], z, 0, width, rule, q, one, two)
+                if after[i] < 0.5 or low > 0.5:
+                    beyond = part(local[i], 1.0 - z, 1, width, rule, q, one, two)
+                    low = 1.0 - (after[i + 1] + beyond)
             h = share
             final = z + 1.1 * h >= last
             if final:
@@ -659,8 +665,6 @@ def cut(table, rule, fit, tolerance, edge, capacity):
                 continue
             if not final or change < 1.0:
                 share = h * change
-            if final and last == 1.0:
-                high = before[i + 1]
             u[count, 0], u[count, 1] = low, high
             t[count, 0] = left[i] + z * width
             t[count, 1] = right[i] if final and last == 1.0 else left[i] + (z + h) * width
@@ -680,7 +684,6 @@ def cut(table, rule, fit, tolerance, edge, capacity):
             inverse[count, 1] += middle_t
             forward[count, 1] += middle_u
             count += 1
-            low = high
             z = z + h if not final else last
         if count < 0:
             break
