@@ -95,13 +95,13 @@ def folded_probability(x, strength, dims, method="auto"):
     columns, restore = as_columns(x, dims)
     gamma = column_values(strength, x, dims)
     folded, _, _ = rank(columns, gamma, method, needs_slope(x, gamma), fold=True)
-    return restore(folded / max(1, columns.shape[0] * columns.shape[2]))
+    return restore(folded / (columns.shape[0] * columns.shape[2]))
 
 
 def standardized_strength(x, strength, dims, eps):
     """strength / sqrt(var + eps) per column in float64, without overflow for columns of 1e30."""
     center = x.mean(dims, keepdim=True)
-    n = max(1, math.prod(x.shape[d] for d in dims))
+    n = x.numel() // center.numel()
     norm = torch.linalg.vector_norm(x - center, dim=dims, dtype=torch.float64)
     return strength / torch.sqrt(norm * norm / n + eps)
 
@@ -125,6 +125,8 @@ def copula_transform(
 
 def transform(x, strength, target, dims, standardize, eps, method):
     """(y, v) of x in a wide dtype; see copula_transform and folded_probability."""
+    if x.numel() == 0:
+        return x.clone(), x.clone()
     if standardize:
         strength = standardized_strength(x, strength, dims, eps)
     v = folded_probability(x, strength, dims, method)
@@ -335,7 +337,7 @@ def knots_of(bins):
     y = torch.where(inside, y, y_last + slope * step)
 
     h = x[:, 1:] - x[:, :-1]
-    secant = (y[:, 1:] - y[:, :-1]) / torch.where(h > 0, h, 1.0)
+    secant = torch.where(h > 0, (y[:, 1:] - y[:, :-1]) / torch.where(h > 0, h, 1.0), 0.0)
     left, right = secant[:, :-1], secant[:, 1:]
     w_left, w_right = 2 * h[:, 1:] + h[:, :-1], h[:, 1:] + 2 * h[:, :-1]
     both = (left > 0) & (right > 0)
