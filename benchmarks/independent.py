@@ -196,6 +196,8 @@ def moments_of(
     c = np.asarray(c, dtype=REAL)
     degree = len(c) if degree is None else degree
     t, w = rule(lambda s: domain.exponent(s, c), domain.breaks(c), nodes)
+    if t.size == 0:
+        raise ArithmeticError("no panel has any mass: the exponent is not finite")
     e = domain.exponent(t, c)
     top = e.max()
     p = w * np.exp(e - top)
@@ -248,6 +250,14 @@ def _solve_lower_of(r: np.ndarray, b: np.ndarray) -> np.ndarray:
     return x
 
 
+class NotThere(ArithmeticError):
+    """Newton stopped short: at coefficients c, with that decrement."""
+
+    def __init__(self, message: str, c: np.ndarray, decrement: float):
+        super().__init__(f"{message}: decrement {decrement:.1e}")
+        self.c, self.decrement = c, decrement
+
+
 def newton(
     domain: Domain,
     moments: np.ndarray,
@@ -258,7 +268,7 @@ def newton(
 ) -> Truth:
     """The maximum-entropy density, by damped Newton in a basis orthonormal for the current density.
 
-    Raises ArithmeticError when it does not arrive: that is no proof of anything.
+    Raises NotThere when it does not arrive: that is no proof of anything.
     """
     m = np.asarray(moments, dtype=REAL)
     k = len(m) - 1
@@ -305,12 +315,12 @@ def newton(
                 break
             scale = scale / 2
         else:
-            raise ArithmeticError(f"line search failed at decrement {float(decrement):.1e}")
+            raise NotThere("line search failed", c, float(decrement))
         stuck = stuck + 1 if scale == 1 and decrement < 1e-20 else 0
         c, value, state = c + scale * step, new_value, new_state
         if stuck > 3:
             return moments_of(domain, c, k)
-    raise ArithmeticError(f"not there after {steps} steps: decrement {float(decrement):.1e}")
+    raise NotThere(f"not there after {steps} steps", c, float(decrement))
 
 
 def solve(domain: Domain, moments: np.ndarray, start: np.ndarray | None = None) -> Truth:
@@ -574,6 +584,23 @@ def decided(name: str, moments: np.ndarray, ulps: float = 1.0) -> str:
         if not _positive_definite(a - slack * eye):
             verdict = "undecided"
     return verdict
+
+
+# ---------------------------------------- what the input's rounding leaves
+def blur(phi: np.ndarray, p: np.ndarray, error: np.ndarray) -> float:
+    """Standard deviation of log p, under p, when moment j is off by error_j, the worst signs (first
+    order). 1e-2: two digits of the density are left. phi (nodes, k+1), p (nodes,) sums to 1.
+
+    With phi = R^T q, q orthonormal under p:  d log p = q . R^-T dm, so blur^2 = sum_i (sum_j
+    |R^-T_ij| error_j)^2.
+    """
+    size = phi.shape[1]
+    with np.errstate(all="ignore"):  # a basis that is dependent to the last digit: infinite blur
+        _, r = _orthonormal(phi, p)
+        columns = [_solve_lower_of(r, column) for column in np.eye(size, dtype=REAL)]
+        inverse = np.abs(np.stack(columns, axis=1))
+        total = np.sqrt(np.sum((inverse @ np.asarray(error, dtype=REAL))[1:] ** 2))
+    return float(total) if np.isfinite(total) else float("inf")
 
 
 # ---------------------------------------- quantiles
