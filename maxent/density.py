@@ -141,8 +141,8 @@ class Density:
         out = out.reshape(x.shape)
         if reference is not None:
             place = np.clip(np.searchsorted(support.points, x), 0, support.points.size - 1)
-            out = out + np.log(reference[1])[place]
-            out[~support.contains(x) & ~np.isnan(x)] = -np.inf
+            inside = support.contains(x) | np.isnan(x)
+            out = np.where(inside, out + np.log(reference[1])[place], -np.inf)
         return out
 
     # ------------------------------------------------------------- distribution
@@ -238,7 +238,8 @@ class Density:
             if kind == "standardized":
                 centred = basis_to_power(means, np.array([-in_t[1]]), np.ones(1), rec)[0]
                 sd = np.sqrt(max(centred[2], 0.0))
-                shift, unit = -in_t[1] / sd, np.sign(scale) / sd
+                unit = np.sign(scale) / sd
+                shift = -in_t[1] * unit
         return basis_to_power(means, np.array([shift]), np.array([unit]), rec)[0, order]
 
     def _means(self, j, degree):

@@ -86,7 +86,7 @@ class Interval(Support):
     def frame(self, mean, variance):
         scale = 0.5 * (self.upper - self.lower)
         loc = self.lower + scale
-        return np.broadcast_to(loc, mean.shape), np.broadcast_to(scale, mean.shape)
+        return np.broadcast_to(loc.ravel(), mean.shape), np.broadcast_to(scale.ravel(), mean.shape)
 
     def __getitem__(self, index):
         return self if self.lower.ndim == 0 else Interval(self.lower[index], self.upper[index])
@@ -207,6 +207,8 @@ def as_support(value):
     if isinstance(value, Support):
         return value
     try:
+        if isinstance(value, (str, bytes)):
+            raise TypeError
         lower, upper = (float(v) for v in value)
     except (TypeError, ValueError, OverflowError):
         raise TypeError(

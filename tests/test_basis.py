@@ -1,0 +1,43 @@
+"""The bases: the first few functions by name, and orthogonality under their own weight."""
+
+import numpy as np
+import pytest
+
+from maxent import CHEBYSHEV, HERMITE, LAGUERRE
+from maxent.quadrature import gauss_hermite, gauss_laguerre
+
+T = np.linspace(-1.0, 3.0, 9)
+
+
+@pytest.mark.parametrize(
+    "basis, first",
+    [
+        (CHEBYSHEV, [T**0, T, 2 * T**2 - 1, 4 * T**3 - 3 * T]),
+        (HERMITE, [T**0, T, (T**2 - 1) / np.sqrt(2), (T**3 - 3 * T) / np.sqrt(6)]),
+        (LAGUERRE, [T**0, 1 - T, 1 - 2 * T + T**2 / 2, 1 - 3 * T + 1.5 * T**2 - T**3 / 6]),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_the_first_four(basis, first):
+    np.testing.assert_allclose(basis.evaluate(T, 3), np.transpose(first), atol=1e-13)
+
+
+def test_chebyshev_is_a_cosine():
+    theta = np.linspace(0.0, np.pi, 50)
+    expected = np.cos(np.outer(theta, np.arange(31)))
+    np.testing.assert_allclose(CHEBYSHEV.evaluate(np.cos(theta), 30), expected, atol=1e-13)
+
+
+@pytest.mark.parametrize("basis, rule", [(HERMITE, gauss_hermite), (LAGUERRE, gauss_laguerre)])
+def test_orthonormal(basis, rule):
+    t, w = rule(24)
+    phi = basis.evaluate(t, 20)
+    np.testing.assert_allclose(phi.T @ (w[:, None] * phi), np.eye(21), atol=1e-10)
+
+
+def test_shapes_and_read_only():
+    assert CHEBYSHEV.evaluate(0.3, 5).shape == (6,)
+    assert CHEBYSHEV.evaluate(np.zeros((2, 0, 3)), 5).shape == (2, 0, 3, 6)
+    assert HERMITE.recurrence(7).shape == (3, 7)
+    with pytest.raises(ValueError):
+        HERMITE.recurrence(7)[0, 0] = 1.0
