@@ -84,7 +84,7 @@ def _cell_rule():
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Inversion:
-    """One column. coefficients: (k+1,), c_0 = -log Z; basis, ends: those of its support.
+    """One column. coefficients: (k+1,), c_0 is free; basis, ends: those of its support.
 
     Everything takes arrays of any shape and gives float64 arrays of that shape. t outside of the
     support has mass 0 or 1; u outside of [0, 1] has no point (nan); nan gives nan.
@@ -97,8 +97,10 @@ class Inversion:
     def __post_init__(self):
         c = np.array(self.coefficients, dtype=float)
         object.__setattr__(self, "_constants", _constants(self.basis, c.size - 1))
-        object.__setattr__(self, "_shallow", self._table(c, kernels.SHALLOW))
-        if not self._shallow[0].size:
+        table, log_z = self._table(c, kernels.SHALLOW)
+        object.__setattr__(self, "_shallow", table)
+        object.__setattr__(self, "_log_z", log_z)
+        if not (table[0].size and np.isfinite(log_z)):
             raise ValueError(
                 f"exp(q) with the coefficients {c} is not integrable, or too rough for float64"
             )
@@ -114,7 +116,7 @@ class Inversion:
 
     @cached_property
     def _deep(self):
-        return self._table(self.coefficients.copy(), kernels.DEEP)
+        return self._table(self.coefficients.copy(), kernels.DEEP)[0]
 
     @cached_property
     def _cells(self):
@@ -173,7 +175,7 @@ class Inversion:
             found = np.empty(small.size)
             c = self.coefficients.copy()
             rec, rule = self._constants
-            kernels.log_tails(flat[small], side, c, rec, self.ends, rule, found)
+            kernels.log_tails(flat[small], side, c, self._log_z, rec, self.ends, rule, found)
             out[small] = found
         return out.reshape(shape)
 

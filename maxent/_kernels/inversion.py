@@ -47,7 +47,7 @@ BINS = 8
 BLOCK = 256
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def core(c, rec, lo, hi, rule, left, right):
     """The panels of [lo, hi] that matter, halving where they are too many for one `refine`.
 
@@ -91,7 +91,7 @@ def core(c, rec, lo, hi, rule, left, right):
     return count, peak
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def above(c, rec, lo, hi, floor, rule, left, right, count):
     """Append the panels of [lo, hi] on which q comes above `floor`; the new count, or -1: no
     room."""
@@ -132,7 +132,7 @@ def above(c, rec, lo, hi, floor, rule, left, right, count):
     return count
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def localise(c, rec, a, b, rule, local):
     """Chebyshev coefficients of q on [a, b] into local, (k+1,)."""
     _, _, local_points, local_transform = rule
@@ -147,7 +147,7 @@ def localise(c, rec, a, b, rule, local):
             local[j] += local_transform[j, i] * value
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def exponents(local, start, slope, points, q, one, two):
     """q at the local places start + slope (1 + points), by Clenshaw's rule on all at once."""
     n = points.shape[0]
@@ -167,10 +167,11 @@ def exponents(local, start, slope, points, q, one, two):
         q[i] = local[0] + s * one[i] - two[i]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def lay(c, rec, ends, rule, tail):
-    """The table of a column: (left, right, local, shares, before, after); empty: not integrable.
+    """The table of a column, (left, right, local, shares, before, after), and ln ∫ exp(q).
 
+    Empty where exp(q) is not integrable, or not within CAPACITY panels.
     tail: SHALLOW or DEEP. left, right (P,); local (P, k+1); shares (P, n): mass of each node;
     before, after (P+1,): mass to the left and to the right of the left end of panel i.
     """
@@ -180,6 +181,7 @@ def lay(c, rec, ends, rule, tail):
     left = np.empty(CAPACITY)
     right = np.empty(CAPACITY)
     count = 0
+    peak = 0.0
     lo, hi = window(c, rec, ends, CORE_DEPTH + tail)
     if lo < hi:
         core_left = np.empty(CAPACITY)
@@ -208,6 +210,7 @@ def lay(c, rec, ends, rule, tail):
     keep = 0
     for i in range(count):
         localise(c, rec, left[i], right[i], rule, local[keep])
+        local[keep, 0] -= peak
         half = 0.5 * (right[i] - left[i])
         exponents(local[keep], -1.0, 1.0, points, q, one, two)
         mass[keep] = 0.0
@@ -222,6 +225,7 @@ def lay(c, rec, ends, rule, tail):
     for i in range(keep):
         before[i + 1] = before[i] + mass[i]
         after[keep - 1 - i] = after[keep - i] + mass[keep - 1 - i]
+    shift = 0.0
     if keep > 0:
         # Both sums, so that the middle knows no favourite.
         total = 0.5 * (before[keep] + after[0])
@@ -233,10 +237,11 @@ def lay(c, rec, ends, rule, tail):
         for i in range(keep + 1):
             before[i] /= total
             after[i] /= total
-    return left[:keep].copy(), right[:keep].copy(), local[:keep], shares[:keep], before, after
+    table = (left[:keep].copy(), right[:keep].copy(), local[:keep], shares[:keep], before, after)
+    return table, peak + shift
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def part(local, z, side, width, rule, q, one, two):
     """M(z): the mass of a panel between its `side` and z."""
     points, weights, _, _ = rule
@@ -250,7 +255,7 @@ def part(local, z, side, width, rule, q, one, two):
     return 0.5 * width * z * total
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def slope(local, s):
     """(q, dq/ds) at the local place s in [-1, 1]."""
     k = local.shape[0] - 1
@@ -268,7 +273,7 @@ def slope(local, s):
     return local[0] + s * one - two, one + s * d_one - d_two
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def last_at_most(sorted_values, n, x):
     """The last i < n with sorted_values[i] <= x, -1 if none."""
     lo, hi = -1, n
@@ -281,7 +286,7 @@ def last_at_most(sorted_values, n, x):
     return lo
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def mass_beyond(t, side, table, rule, q, one, two):
     """Mass to the `side` of t."""
     left, right, local, _, before, after = table
@@ -299,7 +304,7 @@ def mass_beyond(t, side, table, rule, q, one, two):
     return after[i + 1] + part(local[i], z, 1, width, rule, q, one, two)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def log_integral(c, rec, lo, hi, floor, rule):
     """ln ∫ exp(q) over [lo, hi], neglecting what is below exp(floor)."""
     points, weights, _, _ = rule
@@ -323,8 +328,8 @@ def log_integral(c, rec, lo, hi, floor, rule):
     return peak + math.log(total) if total > 0.0 else -np.inf
 
 
-@njit(cache=True, nogil=True)
-def log_tails(t, side, c, rec, ends, rule, out):
+@njit(cache=True, nogil=True, error_model="numpy")
+def log_tails(t, side, c, log_z, rec, ends, rule, out):
     """ln of the mass to the `side` of every t, where it is too small for float64, into out."""
     for i in range(t.shape[0]):
         x = t[i]
@@ -337,10 +342,11 @@ def log_tails(t, side, c, rec, ends, rule, out):
             hi = 1.0 if ends == BOUNDED else max(2.0 * x, x + 1.0)
         out[i] = -np.inf
         if lo < hi < np.inf:
-            out[i] = log_integral(c, rec, lo, hi, series(c, rec, x) - CORE_DEPTH, rule)
+            floor = series(c, rec, x) - CORE_DEPTH
+            out[i] = log_integral(c, rec, lo, hi, floor, rule) - log_z
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"})
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def by_cells(x, flip_x, begins, rows, guide, targets, flip_value, out):
     """The polynomial of the cell of every x, within the cell's own targets; NaN outside of cells.
 
@@ -389,7 +395,7 @@ def by_cells(x, flip_x, begins, rows, guide, targets, flip_value, out):
             values[n] = value if inside else np.nan
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def masses(t, side, floor, table, ends, rule, out):
     """Mass to the `side` of every t, flat, into out; those below `floor` are left negative."""
     n = rule[0].shape[0]
@@ -409,7 +415,7 @@ def masses(t, side, floor, table, ends, rule, out):
             out[i] = min(1.0, mass) if mass >= floor else -1.0
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def first_guess(shares, weights, wanted, side):
     """z for the wanted mass: the shares of the nodes, each spread over its own weight.
 
@@ -427,7 +433,7 @@ def first_guess(shares, weights, wanted, side):
     return 1.0
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def invert_panel(wanted, side, local, shares, width, rule, q, one, two):
     """(z, steps): M(z) = wanted on one panel.
 
@@ -474,7 +480,7 @@ def invert_panel(wanted, side, local, shares, width, rule, q, one, two):
     return z, MOST_STEPS
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def point_for(u, side, table, rule, q, one, two):
     """(t, steps): the mass to the `side` of t is u, 0 < u <= 1/2."""
     left, right, local, shares, before, after = table
@@ -503,7 +509,7 @@ def point_for(u, side, table, rule, q, one, two):
     return max(right[i] - z * width, left[i]), steps
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def points_for(u, side, floor, table, ends, rule, out):
     """The points with mass u to their `side`, flat, into out; returns the steps taken.
 
@@ -535,7 +541,7 @@ def points_for(u, side, floor, table, ends, rule, out):
     return steps
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def fit_cell(local, z, h, width, fit, q, one, two, mass, inverse, forward):
     """Polynomials of a cell, the shares z to z + h of a panel; returns (mass, worst error in u).
 
@@ -588,7 +594,7 @@ def fit_cell(local, z, h, width, fit, q, one, two, mass, inverse, forward):
     return 0.5 * width * h * whole, 0.25 * width * h * whole * worst
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def cut(table, rule, fit, tolerance, edge, capacity):
     """The cells of a column from u = edge to u = 1 - edge.
 
@@ -660,8 +666,12 @@ def cut(table, rule, fit, tolerance, edge, capacity):
             allowed = min(tolerance * max(min(low, 1.0 - high), edge), MONOTONE * got)
             ratio = allowed / error if error > 0.0 else 1e9
             change = min(2.0, max(0.3, 0.9 * ratio ** (1.0 / (d + 2))))
-            if ratio < 1.0 and h > SMALLEST:
-                share = h * min(change, 0.8)
+            if not error <= allowed and h > SMALLEST:
+                share = h * (min(change, 0.8) if error > 0.0 else 0.3)
+                continue
+            if not error < np.inf:
+                # Next to nothing lies here, or not smoothly: the quantile jumps.
+                z = last if final else z + h
                 continue
             if not final or change < 1.0:
                 share = h * change
@@ -684,7 +694,7 @@ def cut(table, rule, fit, tolerance, edge, capacity):
             inverse[count, 1] += middle_t
             forward[count, 1] += middle_u
             count += 1
-            z = z + h if not final else last
+            z = last if final else z + h
         if count < 0:
             break
     count = max(count, 0)
@@ -711,7 +721,7 @@ def cut(table, rule, fit, tolerance, edge, capacity):
     )
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def lead(begins, guide):
     """guide[b]: the last cell that begins surely before the b-th of equal bins, or at the start."""
     bins = guide.shape[0] - 2
