@@ -34,6 +34,7 @@ from benchmarks.independent import (
     gauss_legendre,
     moments_of,
     moments_of_density,
+    newton,
     powers,
     rule,
 )

@@ -37,10 +37,10 @@ def matrix(x, strength):
     return torch.sigmoid(strength * (x[:, None] - x[None, :])).sum(1)
 
 
-def contenders(shape, quick):
+def contenders(shape, dtype, quick):
     """name -> function of (x, strength) whose output has a gradient."""
     n, d = shape
-    norm = torch.nn.BatchNorm1d(d)
+    norm = torch.nn.BatchNorm1d(d, dtype=dtype)
     found = {
         "soft_rank": soft_rank,
         "copula_transform": copula_transform,
@@ -135,7 +135,7 @@ def measure(label, shape, *, strength=STRENGTH, dtype=torch.float32, rounds, qui
         prepare(x)
     g = torch.randn(shape, generator=generator, dtype=dtype)
     x.requires_grad_()
-    functions = contenders(shape, quick)
+    functions = contenders(shape, dtype, quick)
     works = {name: pass_of(function, x, g, strength) for name, function in functions.items()}
     memory = {}
     for name, work in works.items():
