@@ -4,8 +4,12 @@
 
 Each is integrated from its own side on panels that resolve exp(q), and so is right relatively, down
 to the smallest float64, in its own tail. Their inverses go the same way: u <= 1/2 by the mass from
-its side, u > 1/2 by 1 - u, which is then exact, from the other. What has more than a maximum and
-some tails needs no care, because nothing here knows of maxima.
+its side, u > 1/2 by 1 - u, which is then exact, from the other. On its panel a quantile takes two
+steps of third order.
+
+For many values, F and its inverse are polynomials of degree 7 on cells (Derflinger, Hörmann and
+Leydold 2010), compared with F between their nodes; the two tails beyond them go by panels. The error
+in u is some 1e-15 of min(u, 1-u) for few values, and some 1e-13 for many.
 """
 
 from __future__ import annotations
@@ -19,7 +23,8 @@ from maxent._kernels import inversion as kernels
 from maxent.quadrature import gauss_legendre, panel_rule
 
 LEFT, RIGHT = 0, 1
-# From so many values on cells pay for themselves: see benchmarks.
+# From so many values on cells pay for themselves: they cost as much as 100 to 500 values by panels.
+# The number of values decides, and nothing else, so that the same call gives the same answer again.
 MANY = 500
 # Polynomials of cells; their error in u is at most so much of min(u, 1-u), and outside of the edges
 # the few values that are left go by steps.
