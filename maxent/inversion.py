@@ -8,8 +8,8 @@ its side, u > 1/2 by 1 - u, which is then exact, from the other. On its panel a 
 steps of third order.
 
 For many values, F and its inverse are polynomials of degree 7 on cells (Derflinger, Hörmann and
-Leydold 2010), compared with F between their nodes; the two tails beyond them go by panels. The error
-in u is some 1e-15 of min(u, 1-u) for few values, and some 1e-13 for many.
+Leydold 2010), compared with F between their nodes; the two tails beyond them go by panels. The
+error in u is some 1e-15 of min(u, 1-u) for few values, and some 1e-13 for many.
 """
 
 from __future__ import annotations
