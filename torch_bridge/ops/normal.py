@@ -15,9 +15,45 @@ SMALLEST_TAIL = 1e-30  # F^{-1} = -11.46: keeps the quantile and its slope finit
 def quantile(v):
     """F^{-1} of the folded probability v: the normal quantile, right to rounding in both tails."""
     wide = v.to(torch.float32) if v.dtype in (torch.float16, torch.bfloat16) else v
-    tail = wide.abs().clamp_min(SMALLEST_TAIL)
-    y = torch.special.ndtri(tail)
-    return torch.where(wide < 0, -y, y).to(v.dtype)
+    rule = Quantile if torch.compiler.is_compiling() else QuantileForward
+    return rule.apply(wide).to(v.dtype)
+
+
+def slope(y):
+    """d F^{-1} / du = 1 / p(y) = sqrt(2 pi) e^{y^2/2}."""
+    return torch.exp(y * y * 0.5) * math.sqrt(2 * math.pi)
+
+
+class Quantile(torch.autograd.Function):
+    """Saves y alone: its slope is a function of it."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(v):
+        y = torch.special.ndtri(v.abs().clamp_(min=SMALLEST_TAIL))
+        return torch.where(v < 0, -y, y)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(output)
+
+    @staticmethod
+    def backward(ctx, grad):
+        (y,) = ctx.saved_tensors
+        return grad * slope(y)
+
+
+class QuantileForward(Quantile):
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        Quantile.setup_context(ctx, inputs, output)
+        ctx.save_for_forward(output)
+
+    @staticmethod
+    def jvp(ctx, dv):
+        (y,) = ctx.saved_tensors
+        return dv * slope(y)
 
 
 def distribution(y):

@@ -102,16 +102,17 @@ def extremes(x):
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What is done with each column: the grid (its place in tables.GRIDS), or the sort.
+    """What is done with each column: the grid that most share, or a way of its own.
 
-    low, scale, boxes (C,); by_sort and missing (C,) bool: sorted columns, columns that answer nan.
+    low, scale, boxes (C,); alone and missing (C,) bool: columns that are too wide for the grid,
+    columns that answer nan.
     """
 
     grid: tables.Grid
     low: np.ndarray
     scale: np.ndarray
     boxes: np.ndarray
-    by_sort: np.ndarray
+    alone: np.ndarray
     missing: np.ndarray
 
 
@@ -127,25 +128,25 @@ def make_plan(size, itemsize, gamma, low_high, method):
         cost = size * point + boxes * box
         fits = boxes * grid.children * grid.fine <= workspace_limit(size)
         cost = np.where(fits, cost, np.inf)
-        by_sort = ~fits if method == "grid" else cost > size * SORT_COST[itemsize]
-        total = np.where(by_sort, size * SORT_COST[itemsize], cost).sum()
+        alone = ~fits if method == "grid" else cost > size * SORT_COST[itemsize]
+        total = np.where(alone, size * SORT_COST[itemsize], cost).sum()
         if total < best_cost:
-            best, best_cost, best_sort = grid, total, by_sort
+            best, best_cost, best_alone = grid, total, alone
     if method == "sort":
-        best_sort = np.ones_like(missing)
-    if method == "grid" and (best_sort & ~missing).any():
+        best_alone = np.ones_like(missing)
+    if method == "grid" and (best_alone & ~missing).any():
         worst = np.nanmax(np.where(missing, np.nan, span))
         raise ValueError(
             f"method='grid' cannot hold strength * range = {worst:.3g} for columns of {size} "
             "elements; use method='auto' or 'sort'"
         )
-    by_grid = ~(best_sort | missing)
+    by_grid = ~(best_alone | missing)
     return Plan(
         best,
         np.where(by_grid, low, 0.0),
         np.where(by_grid, gamma * best.children / best.width, 0.0),
         np.where(by_grid, boxes, 1).astype(np.int64),
-        best_sort & ~missing,
+        best_alone & ~missing,
         missing,
     )
 
@@ -154,7 +155,7 @@ def run_blocks(source, plan, work):
     """work(first, columns, shape, frame, starts, parts) for every block that has a grid column."""
     block = source.block
     rows = max(1, TILE // block)
-    by_grid = ~(plan.by_sort | plan.missing)
+    by_grid = ~(plan.alone | plan.missing)
 
     def one(first):
         columns = min(block, source.count - first)
@@ -209,21 +210,13 @@ def rank(x, gamma, method, with_density, fold):
 
     run_blocks(source, plan, by_grid)
 
-    def by_sort(c):
-        values = source.column(c)
-        order = np.argsort(values)
-        values = values[order]
-        result = sorted_column(values, gamma[c].item(), NO_WEIGHT, 0, x.element_size())
-        lower = np.arange(source.size) + 0.5 + result
-        upper = np.arange(source.size)[::-1] + 0.5 - result
-        out = np.empty(source.size)
-        out[order] = np.where(lower <= upper, lower, -upper) if fold else lower
-        target.assign(c, out)
+    def alone(c):
+        lone = LoneColumn(source.column(c), gamma[c].item(), x.element_size(), method)
+        target.assign(c, lone.sum(None, 0, fold))
         if with_density:
-            out[order] = sorted_column(values, gamma[c].item(), NO_WEIGHT, 1, x.element_size())
-            slope.assign(c, out)
+            slope.assign(c, lone.sum(None, 1))
 
-    sort_columns(plan, by_sort, source)
+    lone_columns(plan, alone, source)
     for c in np.flatnonzero(plan.missing):
         target.assign(c, np.full(source.size, np.nan))
         if with_density:
@@ -257,20 +250,11 @@ def weighted_sum(x, gamma, weight, order, method, low_high=None):
 
     run_blocks(source, plan, by_grid)
 
-    def by_sort(c):
-        values = source.column(c)
-        permutation = np.argsort(values)
-        values = values[permutation]
-        w = NO_WEIGHT if weights is None else weights.column(c)[permutation]
-        result = sorted_column(values, gamma[c].item(), w, order, x.element_size())
-        if order == 0:
-            w = np.ones(source.size) if weights is None else w
-            result += np.cumsum(w) - 0.5 * w
-        out = np.empty(source.size)
-        out[permutation] = result
-        target.assign(c, out)
+    def alone(c):
+        lone = LoneColumn(source.column(c), gamma[c].item(), x.element_size(), method)
+        target.assign(c, lone.sum(None if weights is None else weights.column(c), order))
 
-    sort_columns(plan, by_sort, source)
+    lone_columns(plan, alone, source)
     for c in np.flatnonzero(plan.missing):
         target.assign(c, np.full(source.size, np.nan))
     return y
@@ -298,38 +282,110 @@ def rank_gradient(x, gamma, g, density, low_high, method):
 
     run_blocks(source, plan, by_grid)
 
-    def by_sort(c):
-        values = source.column(c)
-        permutation = np.argsort(values)
+    def alone(c):
+        lone = LoneColumn(source.column(c), gamma[c].item(), x.element_size(), method)
         w = cotangent.column(c)
-        result = sorted_column(values[permutation], gamma[c].item(), w[permutation], 1,
-                               x.element_size())
-        out = np.empty(source.size)
-        out[permutation] = result
-        target.assign(c, w * slope.column(c) - out)
+        target.assign(c, w * slope.column(c) - lone.sum(w, 1))
 
-    sort_columns(plan, by_sort, source)
+    lone_columns(plan, alone, source)
     for c in np.flatnonzero(plan.missing):
         target.assign(c, np.full(source.size, np.nan))
     return y
 
 
 NO_WEIGHT = np.empty(0)
+FAR = 40.0  # e^-40 is below the rounding of 1: values further apart see each other as infinite
+SAMPLE = 1001  # values whose median is near enough to the column's
 
 
-def sorted_column(values, gamma, weight, order, itemsize):
-    """The sum for one ascending column; for order 0 less the weight to the left and itself/2."""
-    series = tables.derivative_series(1, tables.SORTED_TERMS[itemsize][order], order)
-    out = np.empty_like(values)
-    sign = -1.0 if order % 2 == 0 else 1.0
-    kernels.sorted_series(values, gamma, weight, series, sign, out)
-    if order > 0:
-        out += SORT_SELF[order] * (1.0 if weight.size == 0 else weight)
-    return out
+def pulled_in(values, gamma, room):
+    """The column with its outliers moved nearer, or None where that does not fit `room` boxes.
+
+    A gap longer than FAR / gamma may be cut to that length without changing any sum. Outliers are
+    what lies outside a window around the median; they must be few, and only they are sorted.
+    """
+    size = len(values)
+    if not np.isfinite(gamma) or size < 64:
+        return None
+    center = np.median(values[:: max(1, size // SAMPLE)])
+    half = room / (4 * gamma)
+    outside = np.flatnonzero(np.abs(values - center) > half)
+    if len(outside) > min(size // 8, room / (4 * FAR)):
+        return None
+    moved = values.copy()
+    for side in (1.0, -1.0):
+        chosen = outside[side * (values[outside] - center) > 0]
+        chosen = chosen[np.argsort(side * values[chosen], kind="stable")]
+        steps = np.diff(side * values[chosen], prepend=center * side + half)
+        moved[chosen] = center + side * (half + np.minimum(steps, FAR / gamma).cumsum())
+    return moved
 
 
-def sort_columns(plan, work, source):
-    in_threads(work, np.flatnonzero(plan.by_sort), source.size * int(plan.by_sort.sum()))
+class LoneColumn:
+    """A column that the common grid cannot hold: on a grid of its own if pulled in, else sorted."""
+
+    def __init__(self, values, gamma, itemsize, method):
+        self.gamma, self.itemsize = gamma, itemsize
+        grid = tables.GRIDS[itemsize][0]
+        room = min(
+            workspace_limit(len(values)) / grid.fine,
+            (SORT_COST[itemsize] - GRID_COST[itemsize][0][0])
+            * len(values)
+            / GRID_COST[itemsize][0][1],
+        )
+        self.near = None if method == "sort" else pulled_in(values, gamma, room)
+        if self.near is not None:
+            low_high = np.array([[self.near.min()], [self.near.max()]])
+            self.plan = make_plan(len(values), itemsize, np.array([gamma]), low_high, "auto")
+            if self.plan.alone[0]:
+                self.near = None
+        if self.near is None:
+            self.permutation = np.argsort(values)
+            self.sorted = values[self.permutation]
+
+    def sum(self, weight, order, fold=False):
+        """sum_j w_j sigma^(order)(gamma (x_i - x_j)); weight None means ones."""
+        if self.near is None:
+            return self.by_sort(weight, order, fold)
+        size = len(self.near)
+        result, at = np.empty(size), (0, 0, 1, 1)
+        loops, total = kernels_of(self.plan.grid), float(size) if fold else 0.0
+
+        def work(first, shape, frame, starts, parts):
+            moments = np.zeros((parts.sum(), self.plan.grid.fine))
+            local = np.empty((len(moments), 1, self.plan.grid.fine))
+            if weight is None:
+                loops.spread(self.near, at, shape, frame, moments)
+            else:
+                loops.spread_weighted(self.near, at, shape, frame, moments, weight, at)
+            translate(self.plan.grid, moments, starts, parts, order, total, local)
+            loops.evaluate(self.near, at, shape, frame, local, total, result, at)
+
+        run_blocks(Columns(self.near, at, size, size, 1), self.plan, work)
+        return result
+
+    def by_sort(self, weight, order, fold):
+        series = tables.derivative_series(1, tables.SORTED_TERMS[self.itemsize][order], order)
+        w = NO_WEIGHT if weight is None else weight[self.permutation]
+        part = np.empty_like(self.sorted)
+        sign = -1.0 if order % 2 == 0 else 1.0
+        kernels.sorted_series(self.sorted, self.gamma, w, series, sign, part)
+        w = np.ones(len(part)) if weight is None else w
+        if order > 0:
+            part += SORT_SELF[order] * w
+        elif fold:
+            lower = np.cumsum(w) - 0.5 * w + part
+            upper = np.cumsum(w[::-1])[::-1] - 0.5 * w - part
+            part = np.where(lower <= upper, lower, -upper)
+        else:
+            part += np.cumsum(w) - 0.5 * w
+        result = np.empty_like(part)
+        result[self.permutation] = part
+        return result
+
+
+def lone_columns(plan, work, source):
+    in_threads(work, np.flatnonzero(plan.alone), source.size * int(plan.alone.sum()))
 
 
 @functools.cache
