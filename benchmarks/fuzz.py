@@ -220,6 +220,8 @@ MANY = (
 def spoiled(rng, m):
     """The moments, or something that was made of them."""
     m = np.array(m, dtype=float)
+    if rng.random() < 0.3:
+        return m
     for _ in range(int(rng.integers(0, 3))):
         m[rng.integers(len(m))] = pick(rng, ODD_NUMBERS)
     if rng.random() < 0.5:
@@ -264,7 +266,7 @@ def some_support(rng, usual):
 
 
 def some_kind(rng, usual):
-    return usual if rng.random() < 0.8 else pick(rng, KINDS if rng.random() < 0.6 else ODD_KINDS)
+    return usual if rng.random() < 0.85 else pick(rng, KINDS if rng.random() < 0.7 else ODD_KINDS)
 
 
 # ---------------------------------------- the four entries
@@ -276,8 +278,6 @@ def a_solve(rng, function="solve"):
     options = {"support": some_support(rng, support), "kind": some_kind(rng, kind)}
     if function == "solve":
         options["throw"] = bool(rng.random() < 0.5)
-    if rng.random() < 0.02:
-        options.pop("support")
 
     def call():
         given = {k: v() if k == "support" and callable(v) else v for k, v in options.items()}
@@ -311,8 +311,9 @@ def a_fit(rng):
     )()
     if np.size(x) and np.asarray(x).dtype.kind == "f" and rng.random() < 0.3:
         x = np.array(x)
-        x.flat[rng.integers(x.size)] = pick(rng, ODD_NUMBERS)
-    if rng.random() < 0.3 and np.ndim(x) == 1:
+        with np.errstate(all="ignore"):
+            x.flat[rng.integers(x.size)] = pick(rng, ODD_NUMBERS)
+    if rng.random() < 0.3 and getattr(x, "ndim", 0) == 1:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             x = (
@@ -349,6 +350,8 @@ def a_fit(rng):
             np.nan,
         ),
     )
+    if rng.random() < 0.6:
+        degree = int(rng.integers(0, 13))
     options = {"degree": degree}
     if rng.random() < 0.35:
         options["support"] = some_support(rng, pick(rng, SUPPORTS))
@@ -370,7 +373,7 @@ def a_fit(rng):
                 lambda: rng.random(n) * 1e-310,
             ),
         )()
-    if np.ndim(x) != 1 or rng.random() < 0.2:
+    if getattr(x, "ndim", 1) != 1 or rng.random() < 0.2:
         options["axis"] = pick(rng, (0, 0, 1, -1, None, 5, "0", 1.5))
     if rng.random() < 0.3:
         options["nan_policy"] = pick(rng, ("raise", "omit", "propagate", "", None, 1))
@@ -504,9 +507,9 @@ def accepted(entry: str, result: object, given: object) -> tuple[str, str | None
             wrong = f"exit code {code!r}"
         elif "Traceback" in err or "Warning" in err:
             wrong = f"stderr: {err[-300:]}"
-        elif code and not err.strip():
+        elif code and not err.strip() and not out.strip():
             wrong = f"exit code {code} without a word"
-        elif code and out.strip():
+        elif code == 2 and out.strip():  # `check` answers "no" with a report and exit code 1
             wrong = f"exit code {code}, yet stdout has {out[:100]!r}"
         return f"exit code {code}", wrong
     if entry == "check":
@@ -539,6 +542,8 @@ def unsound(density, m, options) -> str | None:
         return None
     m = np.asarray(m, dtype=float).ravel()
     support = tuple(float(v) for v in support)
+    if support[1] - support[0] < 1e-9 * max(map(abs, support)) or support[1] - support[0] < 1e-290:
+        return None  # too narrow for float64 x to integrate over
     verdict = judge(density.logpdf, support, m, options["kind"])
     return (
         None if verdict.worst < 1e-8 else f"solved, yet the moments are off by {verdict.worst:.1e}"

@@ -283,7 +283,7 @@ def _panel(logpdf, support, loc, scale, left, right, k, rule):
     half = (right - left) / 2
     x = (left + half)[:, None] + half[:, None] * node
     log_p = _safe(logpdf, x)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         p = np.exp(log_p.astype(REAL)) * weight * half[:, None].astype(REAL)
     t = (x.astype(REAL) - REAL(loc)) / REAL(scale)
     phi = features(support, t, k)
