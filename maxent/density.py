@@ -23,6 +23,8 @@ class Density:
     coefficients  (*batch, k+1): log p in `basis`, in the reference coordinate t = (x - loc)/scale
     loc, scale    (*batch)
     domain        Support         certificate   Certificate
+    samples       (*batch) how many samples the moments are means of, (Σw)²/Σw² with weights;
+                  None where the moments were given
 
     Methods take x or u of any shape that broadcasts with batch_shape, and return float64. Outside
     the support pdf is 0; nan gives nan; probabilities outside [0, 1] give nan; a column that was
@@ -30,7 +32,7 @@ class Density:
     new.
     """
 
-    def __init__(self, domain, coefficients, loc, scale, certificate, batch_shape):
+    def __init__(self, domain, coefficients, loc, scale, certificate, batch_shape, samples=None):
         self._set(
             domain=domain,
             coefficients=_read_only(np.reshape(coefficients, (*batch_shape, -1))),
@@ -38,6 +40,7 @@ class Density:
             scale=_read_only(np.reshape(scale, batch_shape)),
             certificate=certificate,
             batch_shape=tuple(batch_shape),
+            samples=None if samples is None else _read_only(np.reshape(samples, batch_shape)),
             _inversions={},
         )
 
@@ -100,6 +103,7 @@ class Density:
             self.scale[index],
             self.certificate[index],
             shape,
+            None if self.samples is None else self.samples[index],
         )
 
     def __iter__(self):
@@ -342,6 +346,44 @@ class Density:
         from maxent import plot
 
         return plot.draw(self, ax=ax, data=data)
+
+    # -------------------------------------------------------------- sensitivity
+
+    def moments_sensitivity(self, kind="basis"):
+        """Derivatives of the answer by its moments 1 … k: a Sensitivity with the methods
+        coefficients, logpdf, pdf, cdf, ppf and entropy, whose last axis is the moment.
+
+        kind: "basis" E[φ_j(t)], in the frame (loc, scale) held fixed, or as in `solve`.
+        Raises ValueError for another kind. Source: `maxent.sensitivity`.
+        """
+        from maxent.sensitivity import Sensitivity
+
+        return Sensitivity(self, kind)
+
+    def standard_error(self, *, samples=None, errors=None, covariance=None, kind="basis"):
+        """Standard errors of the answer: ErrorBars with the methods logpdf, pdf, cdf, sf, ppf, isf
+        and entropy, each in the unit of the value.
+
+        Give one of: samples, the (effective) number of independent samples whose means the moments
+        are, (*batch) or a number (default: the density's own `samples`); errors (*batch, k),
+        standard errors of independent moments 1 … k of `kind`; covariance (*batch, k, k) of these.
+        First order (delta method), and for `samples` under the fitted density; the ends of the
+        support count as known. Raises ValueError when nothing, too much or no covariance is given.
+        """
+        from maxent import sensitivity
+
+        if samples is None and errors is None and covariance is None:
+            samples = self.samples
+        return sensitivity.standard_error(
+            self, samples=samples, errors=errors, covariance=covariance, kind=kind
+        )
+
+    def rounding_error(self):
+        """What float64 may have cost: ErrorBars of bounds (first order), not standard errors, from
+        the digits in the certificate: the rounding of the moments and of the solve."""
+        from maxent import sensitivity
+
+        return sensitivity.rounding_error(self)
 
     # names of the new scipy infrastructure, and the old ones
     icdf, ccdf, iccdf, logccdf = ppf, sf, isf, logsf
