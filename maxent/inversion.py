@@ -45,29 +45,10 @@ def _flat(values):
     return (flat if flat.flags.writeable else flat.copy()), values.shape
 
 
-def _sharp_weights(nodes):
-    """Gauss-Legendre weights, each right to rounding.
-
-    A steep density leans on the outermost node alone, whose weight the usual routines give with an
-    error of 1e-13 of itself. w = 2/((1-x²) P'(x)²) at the root, in the longest floats there are.
-    """
-    x = nodes.astype(np.longdouble)
-    n = x.size
-    for _ in range(2):
-        before, now = np.ones_like(x), x
-        for j in range(2, n + 1):
-            before, now = now, ((2 * j - 1) * x * now - (j - 1) * before) / j
-        rise = n * (before - x * now) / ((1 - x) * (1 + x))
-        x = x - now / rise
-    return (2 / ((1 - x) * (1 + x) * rise**2)).astype(float)
-
-
 @lru_cache(maxsize=64)
 def _constants(basis, k):
     """The recurrence and the panel rule, in arrays that are the kernels' own."""
-    nodes, _, local_points, local_transform = panel_rule(k)
-    rule = nodes.copy(), _sharp_weights(nodes), local_points.copy(), local_transform.copy()
-    return basis.recurrence(k).copy(), rule
+    return basis.recurrence(k).copy(), tuple(part.copy() for part in panel_rule(k))
 
 
 @lru_cache(maxsize=1)

@@ -84,11 +84,16 @@ def measure(c, rec, lo, hi, peaks, number, depth, rule, out):
             sum_coarse = 0.0
             high_fine = 0.0
             high_coarse = 0.0
+            highest = -np.inf
+            summit = middle
             part[:] = 0.0
             for i in range(n):
                 t = middle + half * points[i]
                 q = clenshaw(c, rec, t)
                 evaluations += 1
+                if q > highest:
+                    highest = q
+                    summit = t
                 if q < peak - depth:
                     continue
                 f = math.exp(q - peak)
@@ -109,7 +114,7 @@ def measure(c, rec, lo, hi, peaks, number, depth, rule, out):
             gap = half * abs(sum_fine - sum_coarse)
             high_gap = half * abs(high_fine - high_coarse)
             size = max(total, half * sum_fine)
-            agree = AGREE + ROUNDING * loudness(c, rec, middle)
+            agree = AGREE + ROUNDING * loudness(c, rec, summit)
             if (
                 (gap > agree * size or high_gap > agree * max(size, half * high_fine))
                 and at < DEEPEST

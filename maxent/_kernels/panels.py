@@ -24,7 +24,7 @@ MAX_PANELS = 192
 # the nodes coincide in float64.
 NARROWEST = 4e-15
 # The Bernstein ellipses tried, and the relative quadrature error asked for (log of 2^-53, rounded).
-ELLIPSES = (1.6, 2.5, 4.0, 7.0, 12.0)
+ELLIPSES = (1.9, 2.5, 4.0, 7.0, 12.0)
 LOG_ROUNDING = -37.0
 # What rounding alone puts into a local coefficient, as a share of sum |c_j|.
 NOISE = 1e-15
