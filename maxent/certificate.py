@@ -14,6 +14,9 @@ standard deviation under p is
 
 P the coefficients of the polynomials orthonormal under p. trace(H⁻¹) = Σ P_ji² gives the condition
 number.
+
+The shortcut for ordinary columns comes with the same numbers, from a measurement of its own
+(`_kernels.fast`); what it does not confirm is solved and measured again here.
 """
 
 from __future__ import annotations
@@ -32,6 +35,27 @@ DEPTH = 80.0
 MOST_DIGITS = 15.65  # -log10 of the unit roundoff
 
 
+class Messages:
+    """The messages of some columns, unwritten: `tell(column)` writes one; columns: int array or
+    int.
+    """
+
+    def __init__(self, tell, columns):
+        self.tell = tell
+        self.columns = columns
+
+    def __getitem__(self, index):
+        return Messages(self.tell, self.columns[index])
+
+    def write(self):
+        """A string, or an object array of the columns' shape."""
+        if np.ndim(self.columns) == 0:
+            return self.tell(int(self.columns))
+        out = np.empty(self.columns.shape, dtype=object)
+        out.ravel()[:] = [self.tell(int(j)) for j in self.columns.ravel()]
+        return out
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Certificate:
     """What is known about each answer. Arrays of the batch's shape; plain values for one column.
@@ -44,7 +68,7 @@ class Certificate:
     condition      trace(H) · trace(H⁻¹), an upper bound of the Hessian's condition number
     digits         decimal digits of the density that the input's rounding and moment_error leave
     atoms          for ATOMIC: (points, weights) in x, else None
-    message        cause and remedy
+    message        cause and remedy; of a batch, written when first asked for
     """
 
     status: object
@@ -58,11 +82,34 @@ class Certificate:
     atoms: object
     message: object
 
+    def __post_init__(self):
+        # A proof of infeasibility in words takes longer than a solve, and in a batch nobody may
+        # ever read it.
+        if isinstance(self.message, Messages):
+            object.__setattr__(self, "_messages", self.message)
+            object.__delattr__(self, "message")
+
+    def __getattr__(self, name):
+        if name != "message" or "_messages" not in self.__dict__:
+            raise AttributeError(f"a Certificate has no {name!r}")
+        object.__setattr__(self, "message", self._messages.write())
+        return self.message
+
+    def __getstate__(self):
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+
     def __getitem__(self, index):
         """The certificate of one column."""
-        return Certificate(
-            **{f.name: getattr(self, f.name)[index] for f in dataclasses.fields(self)}
-        )
+        fields = {
+            f.name: getattr(self, f.name)[index]
+            for f in dataclasses.fields(self)
+            if f.name != "message"
+        }
+        written = "message" in self.__dict__
+        return Certificate(message=(self.message if written else self._messages)[index], **fields)
 
     def __repr__(self):
         if isinstance(self.status, Status):
@@ -86,7 +133,7 @@ def certify(problem, minimum):
         blur = _blur(P, problem.error)
         off = problem.error.copy()
         off[:, 1:] += gap
-        digits = np.clip(-np.log10(np.maximum(_blur(P, off), 1e-300)), 0.0, MOST_DIGITS)
+        digits = digits_left(_blur(P, off))
         variance = minimum.sizes[:, 1:] ** 2 - minimum.expected[:, 1:] ** 2
         condition = (P[:, 1:, 1:] ** 2).sum(axis=(1, 2)) * variance.sum(axis=1)
     confirmed = (moment_error <= BELIEVED) & (mass_error <= BELIEVED) & minimum.stationary
@@ -94,9 +141,17 @@ def certify(problem, minimum):
     lost = ~(blur < 1.0)
     confirmed &= ~lost | ((problem.error / sizes).max(axis=1) < BELIEVED)
     lost |= minimum.used < minimum.coefficients.shape[1] - 1
+    # nor do coefficients so large that the exponent itself is lost in rounding
+    lost |= 2.0**-52 * (np.abs(minimum.coefficients) * sizes).sum(axis=1) > BELIEVED
     failed = np.where(lost, Status.ILL_CONDITIONED, Status.NOT_CONVERGED)
     status = np.where(confirmed, Status.SOLVED, failed)
     return status, moment_error, mass_error, condition, np.nan_to_num(digits)
+
+
+def digits_left(blur):
+    """Decimal digits of p that survive where log p is blurred by so much."""
+    with np.errstate(invalid="ignore"):
+        return np.clip(-np.log10(np.maximum(blur, 1e-300)), 0.0, MOST_DIGITS)
 
 
 def _blur(P, error):

@@ -6,18 +6,24 @@ problem ─► feasibility ─► existence (line, half line) ─► dual ⇄ ne
 from __future__ import annotations
 
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
+from numba import config
 
 from maxent import dual, existence
 from maxent._kernels.window import BOUNDED, HALF
-from maxent.certificate import BELIEVED, Certificate, certify
+from maxent.certificate import BELIEVED, Certificate, Messages, certify, digits_left
 from maxent.density import Density
 from maxent.feasibility import BOUNDARY, INFEASIBLE, examine, examine_discrete
 from maxent.problem import MomentProblem
 from maxent.status import SolveError, Status
 
 NAMED_COLUMNS = 6  # failing columns that an error message lists
+STATUSES = np.array(list(Status), dtype=object)  # by value
+BLOCK = 128  # columns that a thread is worth
+MOST_ROWS = 1024  # columns in one go: the shortest piece of work is handed out last
 
 
 def solve(moments, *, support, kind="raw", throw=True):
@@ -111,10 +117,12 @@ def check(moments, *, support, kind="raw"):
 
 
 def _examine(problem):
-    reference = problem.support.atoms_of_reference()
-    if reference is None:
-        return examine(problem.support.basis, problem.moments, problem.error)
-    return examine_discrete(problem.support.basis, reference[0], problem.moments, problem.error)
+    support = problem.support
+    reference = support.atoms_of_reference()
+    if reference is not None:
+        return examine_discrete(support.basis, reference[0], problem.moments, problem.error)
+    parts = _in_blocks(partial(examine, support.basis), problem.moments, problem.error)
+    return parts[0] if len(parts) == 1 else _joined(parts)
 
 
 def _describe(problem, feasibility, j):
@@ -127,70 +135,166 @@ def _describe(problem, feasibility, j):
     return feasibility.describe(j, problem.loc[j], problem.scale[j], lower, upper)
 
 
-def _answer(problem, notes, throw):
-    columns = len(problem.finite)
-    status = np.full(columns, Status.NOT_CONVERGED)
-    message = np.full(columns, "", dtype=object)
-    atoms = np.full(columns, None)
-    coefficients = np.full(problem.moments.shape, np.nan)
-    numbers = {
-        name: np.full(columns, np.nan)
-        for name in ("moment_error", "mass_error", "decrement", "condition", "digits")
-    }
-    steps, evaluations = np.zeros(columns, int), np.zeros(columns, int)
+class _Findings:
+    """What is found out about each column, one after the other. code: Status.value; NOT_CONVERGED
+    stands for "still open".
+    """
 
+    def __init__(self, problem):
+        columns, size = problem.moments.shape
+        self.problem = problem
+        self.code = np.full(columns, Status.NOT_CONVERGED.value)
+        self.coefficients = np.full((columns, size), np.nan)
+        self.numbers = {
+            name: np.full(columns, np.nan)
+            for name in ("moment_error", "mass_error", "decrement", "condition", "digits")
+        }
+        self.steps, self.evaluations = np.zeros(columns, int), np.zeros(columns, int)
+        self.atoms = np.full(columns, None)
+        self.reasons = {}  # column: what happened, in words, or a function that says it
+
+    def open(self):
+        return np.flatnonzero(self.code == Status.NOT_CONVERGED.value)
+
+    def put(self, index, code, coefficients, steps, evaluations, **numbers):
+        self.code[index] = code
+        solved = code == Status.SOLVED.value
+        self.coefficients[index[solved]] = coefficients[solved]
+        self.steps[index], self.evaluations[index] = steps, evaluations
+        for name, value in numbers.items():
+            self.numbers[name][index] = value
+
+    def tell(self, column):
+        """The message of one column."""
+        status = STATUSES[self.code[column]]
+        reason = self.reasons.get(column) or status.cause
+        return f"{(reason if isinstance(reason, str) else reason()).rstrip('.')}. {status.remedy}"
+
+    def certificate(self):
+        shape = self.problem.batch_shape
+        fields = {
+            "status": STATUSES[self.code],
+            "steps": self.steps,
+            "evaluations": self.evaluations,
+            "atoms": self.atoms,
+            **self.numbers,
+        }
+        fields = {name: value.reshape(shape)[()] for name, value in fields.items()}
+        columns = np.arange(self.code.size).reshape(shape)[()]
+        return Certificate(message=Messages(self.tell, columns), **fields)
+
+
+def _answer(problem, notes, throw):
+    findings = _Findings(problem)
+    _rule_out(problem, notes, findings)
+    support = problem.support
+    if support.ends == BOUNDED and support.atoms_of_reference() is None:
+        _take_shortcut(problem, findings)
+    if findings.open().size:
+        _take_the_certain_path(problem, findings)
+    if throw:
+        _raise_failures(problem, findings)
+    return Density(
+        problem.support,
+        findings.coefficients,
+        problem.loc,
+        problem.scale,
+        findings.certificate(),
+        problem.batch_shape,
+    )
+
+
+def _rule_out(problem, notes, findings):
+    """The columns that have no answer, or none that their moments could tell."""
     feasibility = _examine(problem)
     for j in np.flatnonzero(~problem.finite):
-        status[j], message[j] = Status.NOT_FINITE, notes[j]
+        findings.code[j], findings.reasons[j] = Status.NOT_FINITE.value, notes[j]
     for j in np.flatnonzero(problem.finite & (feasibility.verdict == INFEASIBLE)):
-        status[j], message[j] = Status.INFEASIBLE, _describe(problem, feasibility, j)
-    boundary = problem.finite & (feasibility.verdict == BOUNDARY)
-    for j in np.flatnonzero(boundary):
+        findings.code[j] = Status.INFEASIBLE.value
+        findings.reasons[j] = partial(_describe, problem, feasibility, j)
+    for j in np.flatnonzero(problem.finite & (feasibility.verdict == BOUNDARY)):
         if feasibility.resolved(j) and feasibility.excess[j] == 0:
             t, weights = feasibility.atoms(j)
-            status[j], message[j] = Status.ATOMIC, _describe(problem, feasibility, j)
-            atoms[j] = (problem.loc[j] + problem.scale[j] * t, weights)
+            findings.code[j] = Status.ATOMIC.value
+            findings.reasons[j] = partial(_describe, problem, feasibility, j)
+            findings.atoms[j] = (problem.loc[j] + problem.scale[j] * t, weights)
         elif problem.error[j].max() > BELIEVED:
-            status[j] = Status.ILL_CONDITIONED
-            numbers["digits"][j] = 0.0
-    index = np.flatnonzero(status == Status.NOT_CONVERGED)
-    if index.size:
-        part = _columns(problem, index)
-        minimum, ladder = _minimise(part)
-        refused = np.zeros(index.size, bool) if ladder is None else ladder.refused
-        found, moment_error, mass_error, condition, digits = certify(part, minimum)
-        found[refused] = Status.NO_MAXIMUM
-        status[index] = found
-        for i in np.flatnonzero(refused):
-            message[index[i]] = _why_no_maximum(part, ladder, i)
-        solved = found == Status.SOLVED
-        coefficients[index[solved]] = minimum.coefficients[solved]
-        steps[index], evaluations[index] = minimum.steps, minimum.evaluations
-        for name, value in (
-            ("moment_error", moment_error),
-            ("mass_error", mass_error),
-            ("decrement", minimum.decrement),
-            ("condition", condition),
-            ("digits", digits),
-        ):
-            numbers[name][index] = value
-    message = _objects(
-        [f"{(m or s.cause).rstrip('.')}. {s.remedy}" for m, s in zip(message, status, strict=True)],
-        (columns,),
+            findings.code[j] = Status.ILL_CONDITIONED.value
+            findings.numbers["digits"][j] = 0.0
+
+
+def _take_shortcut(problem, findings):
+    """Ordinary columns on an interval; the others stay open."""
+    index = findings.open()
+    if not index.size:
+        return
+    everything = index.size == findings.code.size
+    moments, error = ((a if everything else a[index]) for a in (problem.moments, problem.error))
+    parts = _in_blocks(partial(dual.shortcut, believed=BELIEVED), moments, error)
+    found = parts[0] if len(parts) == 1 else _joined(parts)
+    ok = found.confirmed
+    steps, evaluations, decrement, moment_error, mass_error, condition, blur, _ = found.numbers[
+        ok
+    ].T
+    findings.put(
+        index[ok],
+        np.full(steps.size, Status.SOLVED.value),
+        found.coefficients[ok],
+        steps,
+        evaluations,
+        moment_error=moment_error,
+        mass_error=mass_error,
+        decrement=decrement,
+        condition=condition,
+        digits=digits_left(blur),
     )
-    if throw:
-        _raise_failures(problem, status, message)
-    shape = problem.batch_shape
-    fields = {
-        "status": status,
-        "steps": steps,
-        "evaluations": evaluations,
-        "atoms": atoms,
-        "message": message,
-        **numbers,
-    }
-    certificate = Certificate(**{name: value.reshape(shape)[()] for name, value in fields.items()})
-    return Density(problem.support, coefficients, problem.loc, problem.scale, certificate, shape)
+
+
+def _take_the_certain_path(problem, findings):
+    index = findings.open()
+    part = _columns(problem, index)
+    minimum, ladder = _minimise(part)
+    status, moment_error, mass_error, condition, digits = certify(part, minimum)
+    code = np.array([s.value for s in status])
+    if ladder is not None:
+        code[ladder.refused] = Status.NO_MAXIMUM.value
+        for i in np.flatnonzero(ladder.refused):
+            findings.reasons[index[i]] = partial(_why_no_maximum, part, ladder, i)
+    findings.put(
+        index,
+        code,
+        minimum.coefficients,
+        minimum.steps,
+        minimum.evaluations,
+        moment_error=moment_error,
+        mass_error=mass_error,
+        decrement=minimum.decrement,
+        condition=condition,
+        digits=digits,
+    )
+
+
+def _in_blocks(function, *arrays):
+    """[function(*rows) for blocks of rows], over threads where there are many: the kernels hold no
+    lock.
+    """
+    rows, threads = arrays[0].shape[0], config.NUMBA_NUM_THREADS
+    if threads == 1 or rows < 2 * BLOCK:
+        return [function(*arrays)]
+    size = min(MOST_ROWS, -(-rows // threads))
+    blocks = [[array[i : i + size] for array in arrays] for i in range(0, rows, size)]
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(lambda block: function(*block), blocks))
+
+
+def _joined(parts):
+    """One dataclass of arrays out of those of the blocks."""
+    fields = {}
+    for field in dataclasses.fields(parts[0]):
+        values = [getattr(part, field.name) for part in parts]
+        joint = isinstance(values[0], np.ndarray)
+        fields[field.name] = np.concatenate(values) if joint else values[0]
+    return type(parts[0])(**fields)
 
 
 def _columns(problem, index):
@@ -234,16 +338,17 @@ def _why_no_maximum(problem, ladder, i):
     )
 
 
-def _raise_failures(problem, status, message):
-    failed = np.flatnonzero(status != Status.SOLVED)
+def _raise_failures(problem, findings):
+    failed = np.flatnonzero(findings.code != Status.SOLVED.value)
     if not failed.size:
         return
+    status = STATUSES[findings.code]
     first = status[failed[0]]
     if problem.batch_shape == ():
-        text = f"{first.name}: {message[0]}"
+        text = f"{first.name}: {findings.tell(0)}"
     else:
         named = "; ".join(
-            f"column {_name(problem, j)} {status[j].name}: {message[j]}"
+            f"column {_name(problem, j)} {status[j].name}: {findings.tell(j)}"
             for j in failed[:NAMED_COLUMNS]
         )
         more = f"; and {failed.size - NAMED_COLUMNS} more" if failed.size > NAMED_COLUMNS else ""
