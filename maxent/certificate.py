@@ -171,6 +171,7 @@ def _measure(problem, minimum):
     out = np.full(problem.moments.shape, np.nan)
     measure_columns(
         minimum.coefficients,
+        minimum.series,
         problem.support.basis.recurrence(problem.degree),
         minimum.edges[:, 0].copy(),
         minimum.edges[:, 1].copy(),

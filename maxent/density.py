@@ -32,7 +32,9 @@ class Density:
     new.
     """
 
-    def __init__(self, domain, coefficients, loc, scale, certificate, batch_shape, samples=None):
+    def __init__(
+        self, domain, coefficients, loc, scale, certificate, batch_shape, samples=None, own=None
+    ):
         self._set(
             domain=domain,
             coefficients=_read_only(np.reshape(coefficients, (*batch_shape, -1))),
@@ -41,6 +43,7 @@ class Density:
             certificate=certificate,
             batch_shape=tuple(batch_shape),
             samples=None if samples is None else _read_only(np.reshape(samples, batch_shape)),
+            _own={} if own is None else own,
             _inversions={},
         )
 
@@ -104,6 +107,7 @@ class Density:
             self.certificate[index],
             shape,
             None if self.samples is None else self.samples[index],
+            {i: self._own[j] for i, j in enumerate(np.ravel(picked)) if j in self._own},
         )
 
     def __iter__(self):
@@ -135,10 +139,11 @@ class Density:
     logpmf = logpdf
 
     def _logpdf(self, j, x):
-        c, loc, scale, support = self._column(j)
+        _, loc, scale, support = self._column(j)
+        c, basis = self._series(j)
         lower, upper = support.bounds
         out = np.empty(x.size)
-        rec = support.basis.recurrence(self.degree)
+        rec = basis.recurrence(self.degree)
         reference = support.atoms_of_reference()
         shift = np.log(abs(scale)) if reference is None else 0.0
         evaluation.log_density(x.ravel(), c, rec, loc, scale, lower, upper, shift, out)
@@ -187,7 +192,7 @@ class Density:
             c, _, _, support = self._column(j)
             reference = support.atoms_of_reference()
             if reference is None:
-                self._inversions[j] = Inversion(c, support.basis, support.ends)
+                self._inversions[j] = Inversion(*self._series(j), support.ends)
             else:
                 t, weights = reference
                 p = weights * np.exp(support.basis.evaluate(t, self.degree) @ c)
@@ -255,13 +260,16 @@ class Density:
             t, weights = reference
             phi = support.basis.evaluate(t, degree)
             return (np.exp(phi[:, : c.size] @ c) * weights) @ phi
+        t, p = self._nodes(j, degree)
+        return p @ support.basis.evaluate(t, degree)
+
+    def _nodes(self, j, degree):
+        """Nodes t and their probabilities, for polynomials up to φ_degree²."""
+        c, basis = self._series(j)
         padded = np.zeros(degree + 1)
         padded[: c.size] = c
-        out = np.empty(degree + 1)
-        evaluation.means(
-            padded, support.basis.recurrence(degree), support.ends, panel_rule(degree), out
-        )
-        return out
+        support = self._column(j)[-1]
+        return evaluation.nodes(padded, basis.recurrence(degree), support.ends, panel_rule(degree))
 
     def mean(self):
         return self.moment(1)
@@ -284,8 +292,11 @@ class Density:
 
         def one(j):
             c, _, scale, support = self._column(j)
-            shift = np.log(abs(scale)) if support.atoms_of_reference() is None else 0.0
-            return shift - c @ self._means(j, self.degree)[: c.size]
+            if support.atoms_of_reference() is not None:
+                return -c @ self._means(j, self.degree)
+            t, p = self._nodes(j, self.degree)
+            c, basis = self._series(j)
+            return np.log(abs(scale)) - p @ (basis.evaluate(t, self.degree) @ c)
 
         return self._each(one)
 
@@ -300,9 +311,7 @@ class Density:
                 t, weights = reference
                 p = weights * np.exp(support.basis.evaluate(t, self.degree) @ c)
                 return float(p @ np.asarray(function(support.points), dtype=float))
-            t, p = evaluation.nodes(
-                c, support.basis.recurrence(self.degree), support.ends, panel_rule(self.degree)
-            )
+            t, p = self._nodes(j, self.degree)
             return float(p @ np.asarray(function(loc + scale * t), dtype=float))
 
         return self._each(one)
@@ -395,6 +404,13 @@ class Density:
         index = np.unravel_index(j, self.batch_shape) if self.batch_shape else ()
         support = self.domain[index] if self.batch_shape else self.domain
         return self.coefficients[index], float(self.loc[index]), float(self.scale[index]), support
+
+    def _series(self, j):
+        """log p(t) of column j: its coefficients and the basis in which they are best held."""
+        if j in self._own:
+            return self._own[j]
+        c, _, _, support = self._column(j)
+        return c, support.basis
 
     def _solved(self, j):
         index = np.unravel_index(j, self.batch_shape) if self.batch_shape else ()

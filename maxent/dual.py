@@ -43,13 +43,15 @@ QUADRATURE_ERROR = 1e-15
 class Minimum:
     """Where the descent of each column ended; every array begins with the axis (columns,).
 
-    coefficients (k+1): c, with c_0 = -log Z.  code: see `_kernels.descent`.  orthonormal (k+1,
+    coefficients (k+1): c, with c_0 = -log Z, of the polynomials whose recurrence is series (3, k):
+    the support's basis, or where that would lose digits those orthonormal under p.  code: see `_kernels.descent`.  orthonormal (k+1,
     k+1): P. expected (k+1): E[φ_j] as the solver's own rule has it.  sizes (k+1): √E[φ_j²].
     steps, evaluations, decrement, blur (rounding of the decrement).  peaks, edges: for the
     certificate.
     """
 
     coefficients: np.ndarray
+    series: np.ndarray
     code: np.ndarray
     orthonormal: np.ndarray
     expected: np.ndarray
@@ -113,6 +115,7 @@ def minimise(support, moments, start, limit=MOST_STEPS):
     steps, evaluations, decrement, blur, _, used, _ = info.T
     return Minimum(
         coefficients,
+        np.tile(support.basis.recurrence(k), (columns, 1, 1)),
         code,
         orthonormal,
         expected,

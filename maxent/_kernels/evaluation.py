@@ -1,9 +1,9 @@
-"""Values of a solved density: log p at many points, means of the basis, nodes for expectations."""
+"""Values of a solved density: log p at many points, and nodes for expectations."""
 
 import numpy as np
 from numba import njit
 
-from .dual import allocate, dot, spread_out
+from .dual import allocate, spread_out
 from .recurrence import series
 
 
@@ -18,17 +18,6 @@ def log_density(x, c, rec, loc, scale, lower, upper, shift, out):
             out[i] = -np.inf
         else:
             out[i] = series(c, rec, (value - loc) / scale) - shift
-
-
-@njit(cache=True, nogil=True)
-def means(c, rec, ends, rule, out):
-    """E[phi_j] under exp(q), j <= the degree of rec."""
-    work = allocate(rec.shape[1], rule[0].shape[0], 0)
-    n, _ = spread_out(c, rec, ends, rule, 0, work)
-    out[:] = np.nan
-    if n > 0:
-        for j in range(out.shape[0]):
-            out[j] = dot(work[2], work[3][j], n)
 
 
 @njit(cache=True, nogil=True)

@@ -49,9 +49,10 @@ def loudness(c, rec, t):
 
 
 @njit(cache=True, nogil=True)
-def measure(c, rec, lo, hi, peaks, number, depth, rule, out):
+def measure(c, series, rec, lo, hi, peaks, number, depth, rule, out):
     """Means of phi_0 … phi_k under exp(q) over [lo, hi] into out; returns evaluations.
 
+    series: the recurrence of the polynomials of which c are coefficients; rec: that of phi.
     peaks[:number], ascending: places to cut first.  rule: nodes (33,), weights (33,), weights of
     every second node (17,) for [-1, 1].
     """
@@ -60,7 +61,7 @@ def measure(c, rec, lo, hi, peaks, number, depth, rule, out):
     n = points.shape[0]
     peak = -np.inf
     for i in range(number):
-        peak = max(peak, clenshaw(c, rec, peaks[i]))
+        peak = max(peak, clenshaw(c, series, peaks[i]))
     out[:] = 0.0
     part = np.empty(k + 1)
     stack_a = np.empty(4 * DEEPEST)
@@ -89,7 +90,7 @@ def measure(c, rec, lo, hi, peaks, number, depth, rule, out):
             part[:] = 0.0
             for i in range(n):
                 t = middle + half * points[i]
-                q = clenshaw(c, rec, t)
+                q = clenshaw(c, series, t)
                 evaluations += 1
                 if q > highest:
                     highest = q
@@ -114,7 +115,7 @@ def measure(c, rec, lo, hi, peaks, number, depth, rule, out):
             gap = half * abs(sum_fine - sum_coarse)
             high_gap = half * abs(high_fine - high_coarse)
             size = max(total, half * sum_fine)
-            agree = AGREE + ROUNDING * loudness(c, rec, summit)
+            agree = AGREE + ROUNDING * loudness(c, series, summit)
             if (
                 (gap > agree * size or high_gap > agree * max(size, half * high_fine))
                 and at < DEEPEST
@@ -138,7 +139,9 @@ def measure(c, rec, lo, hi, peaks, number, depth, rule, out):
 
 
 @njit(cache=True, nogil=True)
-def measure_columns(c, rec, ends_lo, ends_hi, peaks, numbers, depth, rule, out):
-    """`measure` for every column; peaks (columns, most), numbers (columns,)."""
+def measure_columns(c, series, rec, ends_lo, ends_hi, peaks, numbers, depth, rule, out):
+    """`measure` for every column; series (columns, 3, k), peaks (columns, most)."""
     for i in range(c.shape[0]):
-        measure(c[i], rec, ends_lo[i], ends_hi[i], peaks[i], numbers[i], depth, rule, out[i])
+        measure(
+            c[i], series[i], rec, ends_lo[i], ends_hi[i], peaks[i], numbers[i], depth, rule, out[i]
+        )
