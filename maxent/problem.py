@@ -35,6 +35,7 @@ class MomentProblem:
     scale·t.
 
     finite (columns,): False where data or moments hold NaN or infinity.
+    samples (columns,): of data, how many values, or (Σw)²/Σw² (Kish 1965); else None.
     """
 
     support: Support
@@ -44,6 +45,7 @@ class MomentProblem:
     scale: np.ndarray
     finite: np.ndarray
     batch_shape: tuple
+    samples: np.ndarray | None = None
 
     @property
     def degree(self):
@@ -135,7 +137,8 @@ class MomentProblem:
         if index.size:
             part = dataclasses.replace(sample, columns=[sample.columns[j] for j in index])
             moments[index], error[index] = part.moments(support, loc[index], scale[index], degree)
-        problem = cls(support, moments, error, loc, scale, finite, sample.batch_shape)
+        size = sample.effective_size(count)
+        problem = cls(support, moments, error, loc, scale, finite, sample.batch_shape, size)
         return problem, notes
 
 

@@ -70,6 +70,14 @@ class Sample:
         missing = np.array([np.isnan(c).sum() if c.dtype.kind == "f" else 0 for c in self.columns])
         return (*rows, missing)
 
+    def effective_size(self, count):
+        """`count`, or with weights (Σw)²/Σw² of the values that are not NaN, (columns,)."""
+        if self.weights is None:
+            return count
+        kept = [self.weights[~np.isnan(column)] for column in self.columns]
+        with np.errstate(invalid="ignore"):
+            return np.array([w.sum() ** 2 / (w @ w) for w in kept])
+
     def moments(self, support, loc, scale, degree):
         """E[phi_j(t)] and their rounding, both (columns, degree+1)."""
         lo, hi = (-1.0, 1.0) if support.basis.name == "chebyshev" else (-np.inf, np.inf)

@@ -201,6 +201,7 @@ def _answer(problem, notes, throw):
         problem.scale,
         findings.certificate(),
         problem.batch_shape,
+        problem.samples,
     )
 
 

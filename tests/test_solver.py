@@ -210,3 +210,12 @@ def test_import_is_lean():
         [sys.executable, "-c", code % (heavy,)], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_fit_remembers_how_many_samples_there_were():
+    x = RNG.normal(size=(300, 2))
+    x[:100, 1] = np.nan
+    assert maxent.fit(x, 4, nan_policy="omit").samples.tolist() == [300, 200]
+    weights = np.r_[np.ones(100), np.full(200, 0.5)]
+    assert maxent.fit(x[:, 0], 4, weights=weights).samples == pytest.approx(200**2 / 150)
+    assert maxent.solve([1, 0.5], support=(0, 1)).samples is None
