@@ -300,7 +300,7 @@ def picture(rows, path):
     width.set(
         xlabel="strength * range (n = 65536)",
         ylabel="forward + backward, ns per value",
-        title="grid on the left, sort where boxes would outnumber points",
+        title="cost against range: grid, then sort",
         ylim=(0, None),
     )
     width.legend(frameon=False)

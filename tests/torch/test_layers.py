@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 import torch_bridge
-from torch_bridge import Copula, Copula1d, Copula2d, Copula3d, LazyCopula2d
+from torch_bridge import Copula, Copula1d, Copula2d, Copula3d
 
 pytestmark = pytest.mark.filterwarnings("ignore:the cubic evaluation map")
 

@@ -120,7 +120,7 @@ def test_laws(method, x, exponent):
     n = len(x)
     r = soft_rank(x, strength, method=method)
     near = {"rtol": 0, "atol": 1e-12 * n}
-    torch.testing.assert_close(r.sum(), torch.tensor(n * n / 2, dtype=r.dtype), rtol=0, atol=1e-11 * n)
+    assert abs(r.sum().item() - n * n / 2) <= 1e-11 * n
     order = torch.randperm(n, generator=torch.Generator().manual_seed(n))
     torch.testing.assert_close(soft_rank(x[order], strength, method=method), r[order], **near)
     shifted = soft_rank(x + 64.0, strength, method=method)
@@ -138,7 +138,7 @@ def test_laws(method, x, exponent):
 def test_derivatives_by_differences(method):
     """First and second, backward and forward, of ranks in x and strength."""
     generator = torch.Generator().manual_seed(3)
-    shape = (6, 2, 2) if method in ("auto", "sort") else (4, 2, 1)  # torch operations are slower
+    shape = (6, 2, 2) if method in ("auto", "sort") else (3, 2, 1)  # torch operations are slower
     x = torch.randn(shape, generator=generator, dtype=torch.float64, requires_grad=True)
     strength = torch.tensor([2.0, 0.7], dtype=torch.float64, requires_grad=True)
     w = torch.rand(shape, generator=generator, dtype=torch.float64, requires_grad=True)

@@ -31,7 +31,7 @@ class Quantile(torch.autograd.Function):
 
     @staticmethod
     def forward(v):
-        y = torch.special.ndtri(v.abs().clamp_(min=SMALLEST_TAIL))
+        y = torch.special.ndtri(v.abs().clamp_min(SMALLEST_TAIL))
         return torch.where(v < 0, -y, y)
 
     @staticmethod

@@ -15,13 +15,16 @@ import torch
 from torch_bridge.ops.soft_rank import kernels, tables
 
 TILE = 512  # elements of a tile: its few arrays stay in the first-level cache
-BLOCK = 16  # columns of a block where rows are contiguous: one cache line of float32
+WHOLE_ROWS = 16  # up to this many columns a block is whole rows, read as one stretch
+BLOCK = 12  # columns of a block otherwise; 16 took twice as long on rows of 64 float32
 PARALLEL = 1 << 17  # elements below which a second thread costs more than it saves
 
 # Nanoseconds of a forward and a backward pass together, measured on one core: by itemsize, for
-# the two grids of tables.GRIDS (a point, a box) and for the sort (a point). Only ratios matter.
+# the two grids of tables.GRIDS (a point, a box) and for the sort (a point); and what a column on
+# its own costs besides. Only ratios matter.
 GRID_COST = {4: ((26.0, 430.0), (20.0, 700.0)), 8: ((36.0, 1500.0), (30.0, 2700.0))}
 SORT_COST = {4: 300.0, 8: 420.0}
+ALONE_COST = 4e5
 SORT_SELF = (0.5, 0.25, 0.0, -0.125)  # sigma^(m)(0): the term j = i
 
 
@@ -44,7 +47,9 @@ class Columns:
     def block(self):
         """Columns that a tile covers: one where a column's own elements lie side by side."""
         _, _, stride_c, stride_b = self.at
-        return 1 if stride_b < stride_c else min(BLOCK, self.count)
+        if stride_b < stride_c:
+            return 1
+        return self.count if self.count <= WHOLE_ROWS else BLOCK
 
     def shape(self, columns, rows):
         return (self.size_b, self.size, columns, rows)
@@ -128,8 +133,8 @@ def make_plan(size, itemsize, gamma, low_high, method):
         cost = size * point + boxes * box
         fits = boxes * grid.children * grid.fine <= workspace_limit(size)
         cost = np.where(fits, cost, np.inf)
-        alone = ~fits if method == "grid" else cost > size * SORT_COST[itemsize]
-        total = np.where(alone, size * SORT_COST[itemsize], cost).sum()
+        alone = ~fits if method == "grid" else cost > size * SORT_COST[itemsize] + ALONE_COST
+        total = np.where(alone, size * SORT_COST[itemsize] + ALONE_COST, cost).sum()
         if total < best_cost:
             best, best_cost, best_alone = grid, total, alone
     if method == "sort":
@@ -271,13 +276,13 @@ def rank_gradient(x, gamma, g, density, low_high, method):
     def by_grid(first, shape, frame, starts, parts):
         moments = np.zeros((parts.sum(), plan.grid.fine))
         local = np.empty((len(moments), 1, plan.grid.fine))
-        at, to = source.shifted(first), target.shifted(first)
+        at = source.shifted(first)
         g_at = cotangent.shifted(first)
         loops.spread_weighted(source.flat, at, shape, frame, moments, cotangent.flat, g_at)
         translate(plan.grid, moments, starts, parts, 1, 0.0, local)
         loops.evaluate_gradient(
-            source.flat, at, shape, frame, local, cotangent.flat, g_at, slope.flat,
-            target.flat, to,
+            source.flat, at, shape, frame, local, cotangent.flat, g_at,
+            slope.flat, slope.shifted(first), target.flat, target.shifted(first),
         )
 
     run_blocks(source, plan, by_grid)

@@ -23,6 +23,7 @@ from numba import njit
 
 # FMA contraction only: reassociation would let the compiler undo careful sums.
 CONTRACT = {"contract"}
+SMALL = 80.0
 
 
 @njit(cache=True, nogil=True)
@@ -331,8 +332,8 @@ def grid_kernels(fine):
             store(y_2, y_at, shape, first, last, tile_2)
 
     @njit(cache=True, nogil=True, fastmath=CONTRACT)
-    def evaluate_gradient(x, x_at, shape, frame, local, g, g_at, density, y, y_at):
-        """y = g * density - the local polynomial; density laid out as y."""
+    def evaluate_gradient(x, x_at, shape, frame, local, g, g_at, density, density_at, y, y_at):
+        """y = g * density - the local polynomial."""
         _, size, columns, rows = shape
         tile = np.empty(rows * columns)
         cotangent = np.empty(rows * columns)
@@ -345,7 +346,7 @@ def grid_kernels(fine):
             count = (last - first) * columns
             load(x, x_at, shape, first, last, tile)
             load(g, g_at, shape, first, last, cotangent)
-            load(density, y_at, shape, first, last, slope)
+            load(density, density_at, shape, first, last, slope)
             locate(tile, count, frame, fine, at, xi)
             for i in range(count):
                 base = np.uint32(at[i])
@@ -379,23 +380,30 @@ def sorted_series(x, gamma, weight, series, sign, out):
     unit = weight.size == 0
     for side in range(2):
         state[:] = 0.0
+        alive = terms  # states beyond are zero
         for step in range(size):
             i = step if side == 0 else size - 1 - step
             value = 0.0
             if step > 0:
                 source = i - 1 if side == 0 else i + 1
-                gap = abs(x[i] - x[source])
-                z = np.exp(-gamma * gap) if gap > 0.0 else 1.0
+                gap = gamma * (x[i] - x[source] if side == 0 else x[source] - x[i])
+                gap = gap if x[i] != x[source] else 0.0  # ties, even where gamma is infinite
+                z = np.exp(-gap)
                 w = 1.0 if unit else weight[source]
+                # powers below e^-SMALL change nothing, and turn into slow subnormal numbers
+                used = terms if gap * terms < SMALL else int(SMALL / gap)
+                for k in range(used, alive):
+                    state[k] = 0.0
+                alive = used
                 # z, z^2, ... by doubling: log k roundings where repeated products have k
                 powers[0] = z
                 known = 1
-                while known < terms:
+                while known < used:
                     top = powers[known - 1]
-                    for k in range(min(known, terms - known)):
+                    for k in range(min(known, used - known)):
                         powers[known + k] = powers[k] * top
                     known *= 2
-                for k in range(terms):
+                for k in range(used):
                     state[k] = powers[k] * (state[k] + w)
                     value += series[k] * state[k]
             if side == 0:
