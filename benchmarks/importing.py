@@ -1,0 +1,91 @@
+"""What comes before the first answer: import, and compilation, which the disk remembers."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.racing import OURS, Row
+
+TITLE = "Import and first call"
+ERROR = ""
+ROUNDS = 5
+FOUNDATION = "import numpy, numba, scipy.linalg"
+IMPORT_GOAL, COMPILE_GOAL = 0.3, 40.0
+FIRST = """
+import time
+import maxent
+start = time.perf_counter()
+d = maxent.solve([1, 0.1, 0.3], support=(-1, 1))
+d.ppf(0.5)
+print(time.perf_counter() - start)
+"""
+# One of everything, so that every kernel is compiled.
+EVERYTHING = """
+import time
+import numpy as np
+import maxent
+start = time.perf_counter()
+x = np.linspace(-1, 1, 1000)
+u = np.linspace(0, 1, 1000)
+d = maxent.solve([1, 0.1, 0.3], support=(-1, 1))
+d.ppf(u), d.cdf(x), d.pdf(x), d.ppf(0.5), d.mean(), d.entropy(), d.logcdf(-0.9), d.skewness()
+maxent.solve([[1, 0.1, 0.3]] * 300, support=(-1, 1)).ppf(0.5)
+maxent.solve([1, 0, 1, 0, 2.5], support=(-np.inf, np.inf)).ppf(u)
+maxent.solve([1, 1, 1.8], support=(0, np.inf)).ppf(u)
+maxent.solve([1, 4.5], support=maxent.Discrete(range(1, 7))).ppf(u)
+maxent.fit(x, 4), maxent.check([1, 0.5, 0.2], support=(0, 1))
+d.standard_error(samples=10).ppf(0.5)
+print(time.perf_counter() - start)
+"""
+
+
+def rows(options):
+    rounds = 1 if options.quick else ROUNDS
+    works = {
+        "numpy, numba, scipy.linalg": FOUNDATION,
+        OURS: f"{FOUNDATION}, maxent",
+        "scipy.stats": f"{FOUNDATION}, scipy.stats",
+    }
+    spent = {name: [] for name in works}
+    timed = "import time; s = time.perf_counter(); {}; print(time.perf_counter() - s)"
+    for _ in range(rounds):
+        for name, code in works.items():
+            spent[name].append(_run(timed.format(code)))
+    base = statistics.median(spent["numpy, numba, scipy.linalg"])
+    for name, values in spent.items():
+        added = statistics.median(values) - base
+        if name == OURS:
+            met = "met" if added <= IMPORT_GOAL else "MISSED"
+            note = f"{added:.2f} s more than its foundation; goal 0.3 s: {met}"
+        else:
+            note = f"{added:.2f} s more" if name == "scipy.stats" else ""
+        versus = "numpy, numba, scipy.linalg"
+        yield Row("import", "import", name, statistics.median(values), note=note, versus=versus)
+    first = [_run(FIRST) for _ in range(rounds)]
+    yield Row("import", "first solve and quantile", OURS, statistics.median(first), note="compiled")
+    if options.quick:
+        return
+    with tempfile.TemporaryDirectory() as empty:
+        cold = _run(EVERYTHING, NUMBA_CACHE_DIR=empty)
+        warm = _run(EVERYTHING, NUMBA_CACHE_DIR=empty)
+    case = "one of everything"
+    yield Row("import", case, OURS, cold, note="compiles all", goal=COMPILE_GOAL)
+    yield Row("import", case, "maxent, compiled before", warm)
+
+
+def _run(code, **environment):
+    root = Path(__file__).parents[1]
+    path = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": path, **environment},
+    )
+    return float(done.stdout.split()[-1])
