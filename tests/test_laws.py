@@ -17,6 +17,7 @@ import maxent
 from benchmarks.independent import HALF, INTERVAL, LINE, REAL, moments_of, newton
 from maxent import Status
 
+NODE, WEIGHT = np.polynomial.legendre.leggauss(200)
 LINE_SUPPORT, HALF_SUPPORT = (-np.inf, np.inf), (0.0, np.inf)
 U = np.array([1e-6, 0.001, 0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 0.98, 0.999, 1 - 1e-6])
 
@@ -228,9 +229,8 @@ def test_the_coefficients_slope_is_the_inverse_covariance(problem):
     m, _ = problem
     k = len(m) - 1
     base = solve(m, (-1.0, 1.0), "chebyshev")
-    node, weight = np.polynomial.legendre.leggauss(400)
-    p = weight * base.pdf(node)
-    t = np.polynomial.chebyshev.chebvander(node, k)[:, 1:]
+    p = WEIGHT * base.pdf(NODE)
+    t = np.polynomial.chebyshev.chebvander(NODE, k)[:, 1:]
     cov = (t * p[:, None]).T @ t - np.outer(p @ t, p @ t)
     inverse = np.linalg.inv(cov)
     step = 1e-6 / max(1.0, np.abs(inverse).max())
