@@ -22,16 +22,22 @@ does to it, Σ |P_dj| error_j.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import numpy as np
 
 from maxent import dual
+from maxent._kernels import evaluation
 from maxent._kernels.descent import CONVERGED
 from maxent._kernels.window import HALF
+from maxent.quadrature import panel_rule
 from maxent.start import first_exponent
 
 # Shares of the Christoffel function to start from, in turn.
 SHARES = (0.25, 0.1, 0.5)
+# A lump is a satellite below this share of the mass, and beyond this distance (in scales).
+SATELLITE_MASS = 1e-2
+SATELLITE_DISTANCE = 5.0
 # What the solver's own rounding does to a mean of its density, relative to sizes of O(1).
 SOLVER_ROUNDING = 1e-14
 
@@ -70,6 +76,31 @@ def minimise(support, moments, error):
         minimum.put(index, found)
         refused[index], order[index], excess[index], entropy[index] = verdict
     return Ladder(minimum, refused, order, excess, entropy)
+
+
+def satellites(support, minimum, column):
+    """[(where, mass)] of lumps of little mass far from the rest, in the reference coordinate.
+
+    Near the edge of existence the answer is a plain density and such a lump, which no plot shows.
+    """
+    peaks = minimum.peaks[column, : minimum.number[column]]
+    if peaks.size < 2:
+        return []
+    degree = minimum.coefficients.shape[1] - 1
+    rec = support.basis.recurrence(degree)
+    t, p = evaluation.nodes(minimum.coefficients[column], rec, support.ends, panel_rule(degree))
+    q = support.basis.evaluate(t, degree) @ minimum.coefficients[column]
+    found = []
+    for left, right in itertools.pairwise(peaks):
+        between = np.flatnonzero((t >= left) & (t <= right))
+        valley = t[between[np.argmin(q[between])]]
+        for side in (t < valley, t > valley):
+            mass = p[side].sum()
+            if 0.0 < mass < SATELLITE_MASS:
+                where = float(p[side] @ t[side] / mass)
+                if abs(where - float(p[~side] @ t[~side])) > SATELLITE_DISTANCE:
+                    found.append((where, float(mass)))
+    return found
 
 
 def _descend(support, moments, warm=None):

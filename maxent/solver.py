@@ -261,6 +261,8 @@ def _take_the_certain_path(problem, findings):
         code[ladder.refused] = Status.NO_MAXIMUM.value
         for i in np.flatnonzero(ladder.refused):
             findings.reasons[index[i]] = partial(_why_no_maximum, part, ladder, i)
+        for i in np.flatnonzero((code == Status.SOLVED.value) & (minimum.number > 1)):
+            findings.reasons[index[i]] = partial(_satellites, part, minimum, i)
     findings.put(
         index,
         code,
@@ -337,6 +339,17 @@ def _why_no_maximum(problem, ladder, i):
         f"supremum, {ladder.entropy[i] + np.log(scale):.6g}, approached by the density of degree "
         f"{below} with a vanishing mass far out, but no maximum"
     )
+
+
+def _satellites(problem, minimum, i):
+    """What is worth saying of a density that was found."""
+    unit = "standard deviations" if problem.support.ends != HALF else "times the mean distance"
+    lumps = [
+        f"{mass:.1g} of the mass sits near x = {problem.loc[i] + problem.scale[i] * t:.4g} "
+        f"({abs(t):.3g} {unit} out)"
+        for t, mass in existence.satellites(problem.support, minimum, i)
+    ]
+    return " Note: ".join([Status.SOLVED.cause, "; ".join(lumps)]) if lumps else Status.SOLVED.cause
 
 
 def _raise_failures(problem, findings):
