@@ -374,8 +374,9 @@ class Density:
         and entropy, each in the unit of the value.
 
         Give one of: samples, the (effective) number of independent samples whose means the moments
-        are, (*batch) or a number (default: the density's own `samples`); errors (*batch, k),
-        standard errors of independent moments 1 … k of `kind`; covariance (*batch, k, k) of these.
+        are, (*batch) or a number (default: `density.samples`, which `fit` records); errors
+        (*batch, k), standard errors of independent moments 1 … k of `kind`; covariance
+        (*batch, k, k) of these.
         First order (delta method), and for `samples` under the fitted density; the ends of the
         support count as known. Raises ValueError when nothing, too much or no covariance is given.
         """

@@ -18,24 +18,23 @@ then PVPᵀ = 1/n:
     Var log p(x) = Σ_j φ̂_j(t)²/n      n times that, plus 1, is the reciprocal Christoffel function
     Var F(x)     = Σ_j Φ̂_j(x)²/n      <= F(1-F)/n by Bessel's inequality: never worse than counting
 
-For weighted samples n is (Σw)²/Σw² (Kish 1965, §8.2). The rounding of float64 is no random thing:
+For weighted samples n is (Σw)²/Σw² (Kish 1965). The rounding of float64 is no random thing:
 the certificate knows blur = 10^-digits >= |z|, and by Cauchy-Schwarz each sum above is at most blur
 times the root of the sum of squares.
 
-The values of φ̂ at x come from the Arnoldi coefficients, never from P, whose entries are large and
-cancel where p is narrow (Brubeck, Nakatsukasa & Trefethen 2021, SIAM Review 63:405). Φ̂ is
-integrated from the nearer tail by Gauss-Legendre on the density's own panels.
+Arnoldi on multiplication by t gives the coefficients from which φ̂ is evaluated, and P. φ̂ is never
+evaluated from P, whose entries are large and cancel where p is narrow (Brubeck, Nakatsukasa &
+Trefethen 2021, SIAM Review 63:405). Φ̂ is integrated from the lighter tail by Gauss-Legendre on the
+density's own panels.
 
-Source for dc/dm: Mead & Papanicolaou, J. Math. Phys. 25 (1984) 2404, eq. (2.16); for the delta
-method, van der Vaart, Asymptotic Statistics (1998), ch. 3.
+Source for dc/dm: Mead & Papanicolaou, J. Math. Phys. 25 (1984) 2404; for the delta method, van der
+Vaart, Asymptotic Statistics (1998), ch. 3.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from maxent import dual
-from maxent._kernels import evaluation
 from maxent.quadrature import panel_rule
 
 KINDS = ("basis", "raw", "central", "standardized", "chebyshev")
@@ -53,33 +52,31 @@ class _Column:
     """φ̂ and Φ̂ of one solved column, at points t of its reference coordinate.
 
     P (k, k): z = P dm; the row and column of φ_0 are left out.
+    slopes (k,): log p = Σ_j slopes_j φ̂_j and a constant, so that d entropy = -slopes·z.
     """
 
-    def __init__(self, c, support):
-        self.c, self.basis, self.k = c, support.basis, c.size - 1
+    def __init__(self, density, j):
+        *_, support = density._column(j)
+        self.k = density.degree
+        self.c, self.basis = density._series(j)
         atoms = support.atoms_of_reference()
         if atoms is None:
-            rule = panel_rule(self.k)
-            t, p = evaluation.nodes(c, self.basis.recurrence(self.k), support.ends, rule)
-            self.gauss = rule[:2]
-            nodes = rule[0].size
+            t, p = density._nodes(j, self.k)
+            self.gauss = panel_rule(self.k)[:2]
+            nodes = self.gauss[0].size
             ends = t.reshape(-1, nodes)[:, [0, -1]]
-            middle, half = ends.mean(axis=1), 0.5 * np.diff(ends)[:, 0] / rule[0][-1]
+            middle, half = ends.mean(axis=1), 0.5 * np.diff(ends)[:, 0] / self.gauss[0][-1]
             self.left, self.right = middle - half, middle + half
             self._snap(support)
-            _, P = dual.look_ahead(support, c[None], self.k)
-            self.P = P[0, 1:, 1:]
         else:
             t, weights = atoms
-            p = weights * np.exp(self.basis.evaluate(t, self.k) @ c)
+            p = weights * np.exp(self.basis.evaluate(t, self.k) @ self.c)
             p /= p.sum()
             self.gauss, nodes = None, 1
             self.left = self.right = t
-            # φ has the covariance RᵀR in the R of its own QR, so that P = R⁻ᵀ.
-            R = np.linalg.qr(np.sqrt(p)[:, None] * self.basis.evaluate(t, self.k), mode="r")
-            R *= np.sign(np.diag(R))[:, None]
-            self.P = np.linalg.inv(R).T[1:, 1:]
         Q = self._arnoldi(t, p)
+        self.P = self._in_basis(support.basis)[1:, 1:]
+        self.slopes = (p * (self.basis.evaluate(t, self.k) @ self.c)) @ Q[:, 1:]
         part = (p[:, None] * Q).reshape(-1, nodes, self.k + 1).sum(axis=1)
         zero = np.zeros((1, self.k + 1))
         self.before = np.concatenate([zero, np.cumsum(part, axis=0)])
@@ -109,6 +106,19 @@ class _Column:
             self.h[j + 1, j] = np.sqrt(p @ v**2)
             Q[:, j + 1] = v / self.h[j + 1, j]
         return Q
+
+    def _in_basis(self, basis):
+        """φ̂ in terms of φ: P, (k+1, k+1), with t φ_i = (φ_{i+1} - b_i φ_i + d_i φ_{i-1})/a_i."""
+        a, b, d = basis.recurrence(self.k)
+        P = np.eye(self.k + 1)
+        for j in range(self.k):
+            x = P[j, : self.k] / a
+            row = -P[: j + 1].T @ self.h[: j + 1, j]
+            row[1:] += x
+            row[:-1] -= b * x
+            row[:-2] += (d * x)[1:]
+            P[j + 1] = row / self.h[j + 1, j]
+        return P
 
     def polynomials(self, t):
         """φ̂_0 … φ̂_k at t (n,): (n, k+1)."""
@@ -168,8 +178,7 @@ class _Answers:
 
     def _column(self, j):
         if j not in self._known:
-            c, _, _, support = self.density._column(j)
-            self._known[j] = _Column(c, support)
+            self._known[j] = _Column(self.density, j)
         return self._known[j]
 
     def _columns(self):
@@ -331,8 +340,8 @@ class ErrorBars(_Answers):
         """Of the entropy, in nats: (*batch)."""
         out = np.full(len(self._root), np.nan)
         for j, column in self._columns():
-            if column is not None:  # c·dm = (P⁻ᵀc)·z
-                out[j] = self._length(j, np.linalg.solve(column.P.T, column.c[1:]))
+            if column is not None:
+                out[j] = self._length(j, column.slopes)
         return out.reshape(self.density.batch_shape)[()]
 
 

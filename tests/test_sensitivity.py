@@ -203,7 +203,7 @@ def test_intervals_of_95_percent_cover(name):
     repetitions, n = 200, 10_000
     data = truth.rvs((n, repetitions), random_state=1)
     fitted = maxent.fit(data, truth.degree, support=truth.support(), axis=0)
-    bars = fitted.standard_error(samples=n)
+    bars = fitted.standard_error()
     u = np.array([0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99])
     x = truth.ppf(u)
     for method, at in (("pdf", x), ("cdf", x), ("ppf", u)):
@@ -220,10 +220,9 @@ def test_weighted_samples_count_by_their_effective_number():
     weights = rng.exponential(size=n)
     data = truth.rvs((n, repetitions), random_state=rng)
     fitted = maxent.fit(data, truth.degree, support=(-1, 1), axis=0, weights=weights)
-    effective = weights.sum() ** 2 / (weights**2).sum()
     u = np.array([0.05, 0.5, 0.95])
     spread = fitted.ppf(u[:, None]).std(axis=1)
-    said = fitted.standard_error(samples=effective).ppf(u[:, None]).mean(axis=1)
+    said = fitted.standard_error().ppf(u[:, None]).mean(axis=1)
     np.testing.assert_allclose(said, spread, rtol=0.15)
 
 
@@ -304,13 +303,15 @@ def test_both_tails_are_right_relatively():
     np.testing.assert_allclose(slope, -density.pdf(x), rtol=1e-9)
 
 
-def test_fit_remembers_how_many_samples():
-    domain = maxent.fit([0.1, 0.4, 0.5, 0.9], 2, support=(0, 1))
-    arguments = (domain.domain, domain.coefficients, domain.loc, domain.scale, domain.certificate)
-    density = maxent.Density(*arguments, (), samples=4)
-    same = pickle.loads(pickle.dumps(density))
-    assert same.samples == 4
-    assert same.standard_error().ppf(0.5) == density.standard_error(samples=4).ppf(0.5)
+def test_fit_knows_its_error_bars():
+    x = np.random.default_rng(2).beta(2, 5, (500, 3))
+    weights = np.linspace(0, 1, 500)
+    density = maxent.fit(x, 4, support=(0, 1), axis=0, weights=weights)
+    effective = weights.sum() ** 2 / (weights**2).sum()
+    by_hand = density.standard_error(samples=effective).ppf(0.5)
+    np.testing.assert_allclose(density.standard_error().ppf(0.5), by_hand, rtol=1e-12)
+    same = pickle.loads(pickle.dumps(density[1]))
+    assert same.standard_error().ppf(0.5) == pytest.approx(by_hand[1])
 
 
 def test_what_cannot_be_said_is_refused():
