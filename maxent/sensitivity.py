@@ -213,19 +213,16 @@ class _Answers:
         t = (x - loc) / scale
         return np.sign(scale) * self._column(j).partial_means(t)[:, 1:]
 
-    def _quantile_slopes(self, j, u):
+    def _quantile_slopes(self, j, u, upward="ppf", downward="isf"):
         """-Φ̂/p at the quantiles of u (n,): (n, k); nan where the tail is too thin to know."""
         *_, support = self.density._column(j)
         if support.atoms_of_reference() is not None:
             raise ValueError("the quantiles of Discrete support jump: they have no derivative")
-        x = self.density._quantile(j, u, "ppf", "isf")
+        x = self.density._quantile(j, u, upward, downward)
         with np.errstate(divide="ignore", invalid="ignore"):
             out = -self._slopes(j, x) / np.exp(self.density._logpdf(j, x))[:, None]
-        lower, upper = support.bounds
-        thin = ~(np.minimum(u, 1.0 - u) >= DEEPEST)
-        end = ((u == 0.0) & np.isfinite(lower)) | ((u == 1.0) & np.isfinite(upper))
-        out[thin] = np.nan
-        out[end] = 0.0
+        out[~(np.minimum(u, 1.0 - u) >= DEEPEST)] = np.nan
+        out[((u == 0.0) | (u == 1.0)) & np.isfinite(x)] = 0.0
         return out
 
 
@@ -334,7 +331,11 @@ class ErrorBars(_Answers):
 
     def isf(self, u):
         """Of the x with P(X > x) = u."""
-        return self.ppf(1.0 - np.asarray(u, dtype=float))
+
+        def one(j, v):
+            return self._length(j, self._quantile_slopes(j, v, "isf", "ppf"))
+
+        return self._over(u, one)
 
     def entropy(self):
         """Of the entropy, in nats: (*batch)."""
