@@ -4,11 +4,11 @@
                          [--budget SECONDS] [--output FOLDER]
 
 All contenders of a case take turns in one process, warmed up, on one thread unless said otherwise;
-the median of up to seven rounds counts, and "× ours" is the ratio to the row of `maxent`: read
-ratios, because other work on the machine slows everybody. Rows where we lose say "faster than
-ours", goals that are missed say MISSED. `--peer-path` takes a clone of PyMaxEnt. Without `--quick`
-and `--sections` the results go to benchmarks/results/ and the tables into benchmarks/README.md;
-`--output` sends the results elsewhere and leaves the page alone.
+the median of up to seven rounds counts, in processor time (threads and imports: by the clock), and
+"× ours" is the ratio to the row of `maxent`: read ratios, because other work slows everybody. Rows
+where we lose say "faster than ours", goals that are missed say MISSED. `--peer-path` takes a clone
+of PyMaxEnt. Without `--quick` and `--sections` the results go to benchmarks/results/ and the tables
+into benchmarks/README.md; `--output` sends the results elsewhere and leaves the page alone.
 """
 
 from __future__ import annotations

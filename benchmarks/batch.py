@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -115,11 +116,14 @@ def _threads(moments, options):
         with threads(number):
             solve(moments)
 
-    times = race({"one thread": lambda: on(1), "two threads": lambda: on(2)}, options.budget)
+    works = {"one thread": lambda: on(1), "two threads": lambda: on(2)}
+    times = race(works, options.budget, time.perf_counter)
     gain = times["one thread"] / times["two threads"]
     met = "met" if gain >= 1.8 else "MISSED"
     for method, seconds in times.items():
-        note = f"{gain:.2f}× as fast; goal 1.8×: {met}" if method == "two threads" else ""
+        note = (
+            f"{gain:.2f}× as fast by the clock; goal 1.8×: {met}" if method == "two threads" else ""
+        )
         yield Row(
             "batch",
             "threads, k = 6",

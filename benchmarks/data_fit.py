@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import time
 from pathlib import Path
 
 import numpy as np
@@ -103,12 +104,14 @@ def _columns(rng, options):
         "maxent, two threads": lambda: on(2),
         "np.mean over the rows": lambda: table.mean(axis=0),
     }
-    times = race(works, options.budget)
+    times = race(works, options.budget, time.perf_counter)
     for method, seconds in times.items():
         note = ""
         if method == "maxent, two threads":
             note = f"{times[OURS] / seconds:.2f}× as fast as one"
-        yield Row("data", "100,000 × 256", method, seconds / table.size, "value", note=note)
+        yield Row(
+            "data", "100,000 × 256, by the clock", method, seconds / table.size, "value", note=note
+        )
 
 
 def extra_memory(work):
