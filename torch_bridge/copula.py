@@ -100,10 +100,11 @@ def folded_probability(x, strength, dims, method="auto"):
 
 def standardized_strength(x, strength, dims, eps):
     """strength / sqrt(var + eps) per column in float64, without overflow for columns of 1e30."""
-    center = x.mean(dims, keepdim=True)
-    n = x.numel() // center.numel()
-    norm = torch.linalg.vector_norm(x - center, dim=dims, dtype=torch.float64)
-    return strength / torch.sqrt(norm * norm / n + eps)
+    largest = x.detach().abs().amax(dims, keepdim=True)
+    largest = torch.where(largest == 0, 1.0, largest)
+    var = torch.var(x / largest, dims, correction=0)
+    var = var.double() * largest.double().square().view(var.shape)
+    return strength / torch.sqrt(var + eps)
 
 
 def copula_transform(

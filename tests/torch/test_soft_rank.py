@@ -349,3 +349,18 @@ def test_memory_and_time_are_linear():
             best = min(best, time.perf_counter() - start)
         seconds.append(best)
     assert seconds[1] < 20 * seconds[0]
+
+
+def test_the_page_shows_the_stored_results():
+    import json
+    import pathlib
+
+    from benchmarks.soft_rank import table
+
+    root = pathlib.Path(__file__).parents[2]
+    page = (root / "docs" / "soft_rank.md").read_text(encoding="utf-8")
+    shown = page.split("<!-- table -->")[1].split("<!-- end -->")[0].strip()
+    stored = json.loads((root / "benchmarks" / "results" / "soft_rank.json").read_text())
+    assert shown == "\n".join(table(stored))
+    code = page.split("```python\n")[1].split("```")[0]
+    exec(code, {})

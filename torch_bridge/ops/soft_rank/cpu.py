@@ -314,7 +314,7 @@ def pulled_in(values, gamma, room):
         return None
     center = np.median(values[:: max(1, size // SAMPLE)])
     half = room / (4 * gamma)
-    outside = np.flatnonzero(np.abs(values - center) > half)
+    outside = np.flatnonzero((values > center + half) | (values < center - half))
     if len(outside) > min(size // 8, room / (4 * FAR)):
         return None
     moved = values.copy()
@@ -375,13 +375,13 @@ class LoneColumn:
         part = np.empty_like(self.sorted)
         sign = -1.0 if order % 2 == 0 else 1.0
         kernels.sorted_series(self.sorted, self.gamma, w, series, sign, part)
-        w = np.ones(len(part)) if weight is None else w
         if order > 0:
-            part += SORT_SELF[order] * w
-        elif fold:
-            lower = np.cumsum(w) - 0.5 * w + part
-            upper = np.cumsum(w[::-1])[::-1] - 0.5 * w - part
-            part = np.where(lower <= upper, lower, -upper)
+            part += SORT_SELF[order] * (1.0 if weight is None else w)
+        elif weight is None:
+            before = np.arange(0.5, len(part))
+            upper = before + part > 0.5 * len(part) if fold else np.zeros(len(part), bool)
+            before[upper] -= len(part)  # exact: minus the values after it and half of itself
+            part += before
         else:
             part += np.cumsum(w) - 0.5 * w
         result = np.empty_like(part)
