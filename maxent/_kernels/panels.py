@@ -17,8 +17,6 @@ import math
 import numpy as np
 from numba import njit
 
-from .recurrence import series
-
 MAX_PANELS = 192
 # A panel is never narrower than this share of its distance from the centre of the window: below it
 # the nodes coincide in float64.
@@ -33,19 +31,25 @@ NOISE = 1e-15
 @njit(cache=True, nogil=True)
 def resolved(local, k, half, nodes, noise):
     """True when `nodes` Gauss points integrate exp(q) phi_k over the panel to rounding."""
+    return resolved_to(LOG_ROUNDING, local, k, half, nodes, noise)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def resolved_to(target, local, k, half, nodes, noise):
+    """True when the log of that integral's error, relative to exp(local[0]), is below target."""
     for rho in ELLIPSES:
-        growth = 0.0
+        beyond = half * (0.5 * (rho + 1.0 / rho) - 1.0)
+        reach = max(0.5 * half * (rho - 1.0 / rho), math.sqrt(beyond * (2.0 + beyond)))
+        spare = target + 2.0 * nodes * math.log(rho) - 2.0 * k * math.asinh(reach)
         up = 1.0
         down = 1.0
         for j in range(1, k + 1):
             up *= rho
             down /= rho
-            growth += max(0.0, abs(local[j]) - noise) * (1.0 + 0.5 * (up + down))
-        minor = 0.5 * half * (rho - 1.0 / rho)
-        beyond = half * (0.5 * (rho + 1.0 / rho) - 1.0)
-        reach = max(minor, math.sqrt(beyond * (2.0 + beyond)))
-        growth += 2.0 * k * math.asinh(reach)
-        if growth - 2.0 * nodes * math.log(rho) < LOG_ROUNDING:
+            spare -= max(0.0, abs(local[j]) - noise) * (1.0 + 0.5 * (up + down))
+            if spare < 0.0:
+                break
+        if spare > 0.0:
             return True
     return False
 
@@ -54,16 +58,62 @@ def resolved(local, k, half, nodes, noise):
 def refine(c, rec, lo, hi, depth, nodes, local_points, local_transform, left, right):
     """Fill `left`, `right` with the panels of [lo, hi] that matter, in order; return their number.
 
-    The number is -1 when more than MAX_PANELS are needed.  `depth`: how far below the maximum the
+    The number is -1 when more than `left` holds are needed.  `depth`: how far below the maximum the
     exponent (plus what phi_k may add to it) can be neglected.  Second result: the largest exponent
     seen.
     """
+    none = np.empty(0)
+    count, peak, _ = survey(
+        c,
+        rec,
+        lo,
+        hi,
+        depth,
+        nodes,
+        local_points,
+        local_transform,
+        left,
+        right,
+        LOG_ROUNDING,
+        -np.inf,
+        none,
+        none,
+    )
+    return count, peak
+
+
+@njit(cache=True, nogil=True)
+def survey(
+    c,
+    rec,
+    lo,
+    hi,
+    depth,
+    nodes,
+    local_points,
+    local_transform,
+    left,
+    right,
+    coarse,
+    fine,
+    gap_left,
+    gap_right,
+):
+    """`refine` that also notes the panels it drops, while there is room in gap_left, gap_right.
+
+    The error of a panel's integral, relative to its own mass, has a logarithm below `coarse`; and
+    where fine > -inf, relative to exp(peak) only, one below `fine`.  Returns the number of panels,
+    the largest exponent seen, the number of gaps.
+    """
     k = c.shape[0] - 1
+    before = np.empty(k + 1)
+    now = np.empty(k + 1)
     values = np.empty(k + 1)
     local = np.empty(k + 1)
     stack_l = np.empty(128)
     stack_r = np.empty(128)
-    bound = np.empty(MAX_PANELS)
+    most = left.shape[0]
+    bound = np.empty(most)
     centre = 0.5 * (lo + hi)
     peak = -np.inf
     size = 0.0
@@ -71,6 +121,7 @@ def refine(c, rec, lo, hi, depth, nodes, local_points, local_transform, left, ri
         size += abs(c[j])
     noise = NOISE * size
     count = 0
+    gaps = 0
     top = 0
     stack_l[0], stack_r[0] = lo, hi
     while top >= 0:
@@ -79,7 +130,18 @@ def refine(c, rec, lo, hi, depth, nodes, local_points, local_transform, left, ri
         half = 0.5 * (b - a)
         middle = 0.5 * (a + b)
         for i in range(k + 1):
-            values[i] = series(c, rec, middle + half * local_points[i])
+            values[i] = c[0]
+            before[i] = 0.0
+            now[i] = 1.0
+        for j in range(k):
+            up, shift, down, share = rec[0, j], rec[1, j], rec[2, j], c[j + 1]
+            for i in range(k + 1):
+                t = middle + half * local_points[i]
+                after = (up * t + shift) * now[i] - down * before[i]
+                values[i] += share * after
+                before[i] = now[i]
+                now[i] = after
+        for i in range(k + 1):
             peak = max(peak, values[i])
         spread = 0.0
         for j in range(k + 1):
@@ -92,24 +154,30 @@ def refine(c, rec, lo, hi, depth, nodes, local_points, local_transform, left, ri
         factor = k * math.log1p(max(0.0, max(abs(a), abs(b)) - 1.0))
         upper = local[0] + spread + factor
         if upper < peak - depth:
+            if gaps < gap_left.shape[0]:
+                gap_left[gaps], gap_right[gaps] = a, b
+                gaps += 1
             continue
-        if half <= NARROWEST * (abs(middle - centre) + half) or resolved(
-            local, k, half, nodes, noise
+        target = coarse
+        if fine > -np.inf:
+            target = min(coarse, fine + peak - local[0])
+        if half <= NARROWEST * (abs(middle - centre) + half) or resolved_to(
+            target, local, k, half, nodes, noise
         ):
-            if count == MAX_PANELS:
+            if count == most:
                 keep = 0
                 for i in range(count):
                     if bound[i] >= peak - depth:
                         left[keep], right[keep], bound[keep] = left[i], right[i], bound[i]
                         keep += 1
-                if keep == MAX_PANELS:
-                    return -1, peak
+                if keep == most:
+                    return -1, peak, gaps
                 count = keep
             left[count], right[count], bound[count] = a, b, upper
             count += 1
         else:
             if top + 2 >= 128:
-                return -1, peak
+                return -1, peak, gaps
             stack_l[top + 1], stack_r[top + 1] = middle, b
             stack_l[top + 2], stack_r[top + 2] = a, middle
             top += 2
@@ -118,7 +186,10 @@ def refine(c, rec, lo, hi, depth, nodes, local_points, local_transform, left, ri
         if bound[i] >= peak - depth:
             left[keep], right[keep] = left[i], right[i]
             keep += 1
-    return keep, peak
+        elif gaps < gap_left.shape[0]:
+            gap_left[gaps], gap_right[gaps] = left[i], right[i]
+            gaps += 1
+    return keep, peak, gaps
 
 
 @njit(cache=True, nogil=True)

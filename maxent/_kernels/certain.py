@@ -1,0 +1,594 @@
+"""Certain columns on an interval: narrow spikes, satellites, layers; to rounding, in few steps.
+
+The exponent is kept as  q = sum_j y_j phi_j  in the polynomials phi orthonormal under exp(q)
+itself, given by their recurrence R (`_kernels.stieltjes`): the answer is (R, y). Its coefficients
+in a fixed basis are large and cancel, and rounding them to float64 can move the moments by more
+than 1e-10.  In these polynomials the dual has Hessian 1 and gradient
+
+    g_j = E[phi_j] - mu_j,      mu_j = sum_i P_ji m_i  in double-double,
+
+and Newton's step is -g.  What rounding of m alone can do to mu_j is the floor f_j of degree j.
+Degrees count up to the first whose floor is above a trusted size, and of g_j only what exceeds
+f_j is a reason to move, until nothing else is left to do.
+
+The descent starts where Burg's spectrum has its peaks.  With A(z) the prediction polynomial of
+order n of the moments taken as autocorrelations, the mean of |A(e^(i theta))|^2 is E, the error of
+prediction (Levinson 1947, Burg 1975), so that q = -alpha |A|^2 / E, a polynomial of degree n, has
+
+    D = log ∫ exp(q) + alpha,
+
+and the least D over n and a few alpha is taken.  From there every step is Newton's where that is
+to be believed, otherwise that of the model in `_kernels.lumps`, and it is accepted by the slope of
+D at its end: D itself is a difference of numbers too large to show the last digits.
+"""
+
+import math
+from collections import namedtuple
+
+import numpy as np
+from numba import njit
+
+from .descent import CONVERGED, OUT_OF_STEPS, STALLED, summits
+from .dual import dot
+from .lumps import (
+    MOST_CLUSTERS,
+    MOST_TERMS,
+    add_point,
+    allocate_lumps,
+    describe,
+    divide,
+    minimise_model,
+)
+from .panels import place, survey
+from .recurrence import series, table
+from .stieltjes import mean_of, project, stieltjes, sum_series
+
+MOST_PANELS = 256
+MOST_GAPS = 256
+# Points of a gap at which the model is watched.
+WATCHED = 6
+# exp(q) is neglected where q is this far below its maximum: e^-45 = 3e-20.
+DEPTH = 45.0
+# Fewer panels hold too few nodes for a basis of degree 32.
+FEWEST_PANELS = 4
+# Logarithms of the quadrature's error: of a panel's own mass, and of the whole on the way and at
+# the end.
+PANEL_ERROR = -9.0
+ROUGH, FINE = -30.0, -37.0
+# The same where only D is asked for, to choose the start.
+START_DEPTH, START_ERROR = 20.0, -20.0
+# alpha of the start: the first to find the order n, then these.
+ALPHAS = (0.5, 0.2, 1.0)
+# A start with a decrement beyond this is too sharp to be left by steps of any kind.
+HOPELESS = 1e3
+# The floor up to which a degree counts; after so many steps the trust is cut to a tenth.
+TRUST, DISTRUST = 1.0, 0.03
+PATIENCE = 12
+# Shares of the floor that g must exceed: the first, and those tried when no step is left.
+SOFTNESS = (1.0, 0.03, 0.0)
+# Newton's step is believed where E[K min(1, dq^2)], K = sum phi_j^2, is below this: K is what one
+# node more of the density's change can do to the Hessian.
+BELIEVED = 0.01
+# The quadrature becomes fine below this.
+NEAR = 0.1
+# The moments are looked at below this decrement; no step is left below the other.
+POLISHED, STILL = 1e-6, 1e-10
+# Moment errors: nothing better is expected, good if still, good enough.
+EXACT, GOOD, ENOUGH = 1e-13, 1e-11, 1e-10
+# Log density that an unseen place may not reach; what counts as unseen, of nodes and of a trial.
+VISIBLE, UNSEEN, FAINT = -24.0, -28.0, -20.0
+# How often unseen places join the model: before the step is tried, and after.
+FORESEEN, EXCHANGES = 6, 8
+# A step is accepted when D rises at its end by less than this share of its fall at the beginning;
+# otherwise it is cut to this length, so often for the model's step and for Newton's.
+STEEP = 0.7
+CUT = 0.4
+MODEL_CUTS, NEWTON_CUTS = 7, 40
+# Coefficients of degrees that do not count are cleared of noise: far from the density their
+# polynomials are large enough to make a peak of it.
+NOISE = 1e-11
+
+Work = namedtuple(
+    "Work",
+    "t w p q change share label own phi centred left right gap_left gap_right gap_t gap_w gap_q "
+    "gap_change gap_own high low R mu noise g y x trial c A before first",
+)
+
+
+@njit(cache=True, nogil=True)
+def allocate(k, nodes):
+    """The arrays of one column's work, for panels of so many nodes."""
+    size = MOST_PANELS * nodes
+    watched = MOST_GAPS * WATCHED
+    return Work(
+        np.empty(size),
+        np.empty(size),
+        np.empty(size),
+        np.empty(size),
+        np.empty(size),
+        np.empty(size),
+        np.empty(size),
+        np.empty((k + 1, size)),
+        np.empty((k + 1, size)),
+        np.empty((k + 1, size)),
+        np.empty(MOST_PANELS),
+        np.empty(MOST_PANELS),
+        np.empty(MOST_GAPS),
+        np.empty(MOST_GAPS),
+        np.empty(watched),
+        np.empty(watched),
+        np.empty(watched),
+        np.empty(watched),
+        np.empty((k + 1, watched)),
+        np.empty((k + 1, k + 1)),
+        np.empty((k + 1, k + 1)),
+        np.empty((3, k)),
+        np.empty(k + 1),
+        np.empty(k + 1),
+        np.empty(k + 1),
+        np.empty(k + 1),
+        np.empty(k + 1),
+        np.empty(k + 1),
+        np.empty(k + 1),
+        np.empty(k + 1),
+        np.empty(k + 1),
+        np.empty(MOST_CLUSTERS + 1, np.int64),
+    )
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def lay(c, rec, rule, depth, error, work):
+    """Nodes for exp(sum c_j phi_j): returns (their number or -1, largest exponent, gaps)."""
+    points, weights, local_points, local_transform = rule
+    left, right = work.left, work.right
+    count, peak, gaps = survey(
+        c,
+        rec,
+        -1.0,
+        1.0,
+        depth,
+        points.shape[0],
+        local_points,
+        local_transform,
+        left,
+        right,
+        PANEL_ERROR,
+        error,
+        work.gap_left,
+        work.gap_right,
+    )
+    if count <= 0 or not peak < np.inf:
+        return -1, peak, gaps
+    while count < FEWEST_PANELS:
+        for i in range(count - 1, -1, -1):
+            a, b = left[i], right[i]
+            middle = 0.5 * (a + b)
+            left[2 * i], right[2 * i] = a, middle
+            left[2 * i + 1], right[2 * i + 1] = middle, b
+        count *= 2
+    return place(left, right, count, points, weights, work.t, work.w), peak, gaps
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def watch(gaps, work):
+    """Points in the gaps, and the lengths they stand for; returns how many."""
+    n = 0
+    for i in range(gaps):
+        half = 0.5 * (work.gap_right[i] - work.gap_left[i])
+        middle = 0.5 * (work.gap_right[i] + work.gap_left[i])
+        for j in range(WATCHED):
+            work.gap_t[n] = middle - half * math.cos(math.pi * j / (WATCHED - 1))
+            work.gap_w[n] = 2.0 * half / WATCHED
+            n += 1
+    return n
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def levinson(m, most, A, before):
+    """The prediction polynomial of order `most`; returns (order reached, error of prediction)."""
+    A[:] = 0.0
+    A[0] = 1.0
+    error = 1.0
+    size = 1.0
+    for j in range(1, most + 1):
+        s = 0.0
+        for i in range(j):
+            s += A[i] * m[j - i]
+        reflection = -s / error
+        next_error = error * (1.0 - reflection * reflection)
+        # |A|^2 sums products as large as size^2, whose rounding must stay below a share of E.
+        if not abs(reflection) < 1.0 or next_error < 1e-13 + 1e-15 * size * size:
+            return j - 1, error
+        for i in range(j + 1):
+            before[i] = A[i] + reflection * A[j - i]
+        size = 0.0
+        for i in range(j + 1):
+            A[i] = before[i]
+            size += abs(A[i])
+        error = next_error
+    return most, error
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def spectrum(A, order, scale, c):
+    """-scale |A(e^(i theta))|^2 as Chebyshev coefficients of t = cos theta, into c."""
+    c[:] = 0.0
+    for j in range(order + 1):
+        s = 0.0
+        for i in range(order + 1 - j):
+            s += A[i] * A[i + j]
+        c[j] = -scale * s * (1.0 if j == 0 else 2.0)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def integral(c, rec, rule, work):
+    """log ∫ exp(sum c_j T_j) to a few digits; NaN where the panels do not suffice."""
+    n, peak, _ = lay(c, rec, rule, START_DEPTH, START_ERROR, work)
+    if n < 0:
+        return np.nan
+    table(work.t, n, rec, work.phi)
+    sum_series(c, work.phi, n, work.q)
+    total = 0.0
+    for i in range(n):
+        total += work.w[i] * math.exp(work.q[i] - peak)
+    return peak + math.log(total)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def start(m, rec, rule, cap, work):
+    """The start's coefficients into work.c; returns (order, evaluations); order 0: uniform."""
+    trial, c = work.trial, work.c
+    c[:] = 0.0
+    least = math.log(2.0)
+    best = 0
+    evaluations = 0
+    for order in range(2, cap + 1, 2):
+        reached, error = levinson(m, order, work.A, work.before)
+        if reached < order:
+            break
+        spectrum(work.A, order, ALPHAS[0] / error, trial)
+        d = integral(trial, rec, rule, work) + ALPHAS[0]
+        evaluations += 1
+        if d < least:
+            least = d
+            best = order
+            c[:] = trial
+    if best > 0:
+        _, error = levinson(m, best, work.A, work.before)
+        for alpha in ALPHAS[1:]:
+            spectrum(work.A, best, alpha / error, trial)
+            d = integral(trial, rec, rule, work) + alpha
+            evaluations += 1
+            if d < least:
+                least = d
+                c[:] = trial
+    return best, evaluations
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def normalise(n, watched, work):
+    """q to a log density, on the nodes and in the gaps; its probabilities into p."""
+    peak = -np.inf
+    for i in range(n):
+        peak = max(peak, work.q[i])
+    total = 0.0
+    for i in range(n):
+        work.p[i] = work.w[i] * math.exp(work.q[i] - peak)
+        total += work.p[i]
+    shift = peak + math.log(total)
+    inverse = 1.0 / total
+    for i in range(n):
+        work.p[i] *= inverse
+        work.q[i] -= shift
+    for i in range(watched):
+        work.gap_q[i] -= shift
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def gradient(n, trust, softness, work):
+    """g and the aim mu it is counted from; returns (decrement, its floor, degrees that count)."""
+    mu, noise, g = work.mu, work.noise, work.g
+    k = g.shape[0] - 1
+    g[:] = 0.0
+    decrement = 0.0
+    floor = 0.0
+    used = 0
+    for j in range(1, k + 1):
+        if not noise[j] <= trust:
+            break
+        expected = dot(work.p, work.own[j], n)
+        gap = expected - mu[j]
+        gap = math.copysign(max(0.0, abs(gap) - softness * noise[j]), gap)
+        g[j] = gap
+        mu[j] = expected - gap
+        used = j
+        decrement += gap * gap
+        floor += noise[j] * noise[j]
+    return math.sqrt(decrement), math.sqrt(floor), used
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def doubt(n, used, work):
+    """E[K min(1, dq^2)] of Newton's step dq = -g·phi."""
+    change, share = work.change, work.share
+    for i in range(n):
+        change[i] = 0.0
+        share[i] = 1.0
+    for j in range(1, used + 1):
+        row = work.own[j]
+        gj = work.g[j]
+        for i in range(n):
+            change[i] += gj * row[i]
+            share[i] += row[i] * row[i]
+    total = 0.0
+    for i in range(n):
+        total += work.p[i] * share[i] * min(1.0, change[i] * change[i])
+    return total
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def moment_error(m, rec, n, work):
+    """Largest |E[T_j] - m_j| on the nodes."""
+    table(work.t, n, rec, work.phi)
+    worst = 0.0
+    for j in range(1, m.shape[0]):
+        worst = max(worst, abs(dot(work.p, work.phi[j], n) - m[j]))
+    return worst
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def model_step(n, watched, nodes, used, clusters, work, lumps, scratch):
+    """The model of the density and the step x to its minimum; returns (number of terms, found)."""
+    x, mu, own, gap_own = work.x, work.mu, work.own, work.gap_own
+    table(work.gap_t, watched, work.R, gap_own)
+    describe(own, used, work.p, work.first, clusters, work.share, work.centred, lumps)
+    terms = clusters
+    found = False
+    for _ in range(FORESEEN):
+        x[:] = 0.0
+        found = minimise_model(lumps, terms, clusters, mu[1:], used, x[1:], scratch)
+        if not found:
+            break
+        before = terms
+        sum_series(x, gap_own, watched, work.gap_change)
+        for i in range(0, watched, WATCHED):
+            at = highest(work.gap_q, work.gap_change, i, i + WATCHED, np.inf)
+            if at >= 0 and work.gap_q[at] + work.gap_change[at] > VISIBLE and terms < MOST_TERMS:
+                log_mass = work.gap_q[at] + math.log(work.gap_w[at])
+                terms = add_point(lumps, terms, log_mass, gap_own, at, used)
+        sum_series(x, own, n, work.change)
+        for i in range(0, n, nodes):
+            at = highest(work.q, work.change, i, i + nodes, UNSEEN)
+            if at >= 0 and work.q[at] + work.change[at] > VISIBLE and terms < MOST_TERMS:
+                terms = add_point(lumps, terms, work.q[at] + math.log(work.w[at]), own, at, used)
+        if terms == before or terms == MOST_TERMS:
+            break
+    return terms, found
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def highest(q, change, begin, end, below):
+    """Where q + change is largest among begin … end-1 with q < below; -1: nowhere."""
+    at = -1
+    for i in range(begin, end):
+        if q[i] < below and (at < 0 or q[i] + change[i] > q[at] + change[at]):
+            at = i
+    return at
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def learn(n, nodes, log_z, used, terms, work, lumps):
+    """Peaks of a trial density that the model did not see become points; the number of terms."""
+    q, own = work.q, work.own
+    k = work.y.shape[0] - 1
+    for i in range(0, n, nodes):
+        at = i
+        for j in range(i, i + nodes):
+            if q[j] > q[at]:
+                at = j
+        if q[at] - log_z <= VISIBLE or terms == MOST_TERMS:
+            continue
+        before = 0.0
+        for j in range(k + 1):
+            before += work.y[j] * own[j, at]
+        if before < FAINT:
+            terms = add_point(lumps, terms, before + math.log(work.w[at]), own, at, used)
+    return terms
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def fall(x, g):
+    """Slope of D at the beginning of the step x."""
+    total = 0.0
+    for j in range(1, x.shape[0]):
+        total += g[j] * x[j]
+    return total
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def search(rule, error, decrement, used, modelled, terms, clusters, work, lumps, scratch):
+    """Go from y along x as far as the slope of D allows, to work.trial and its nodes.
+
+    Returns (nodes or -1, gaps, evaluations, length).
+    """
+    y, x, g, trial = work.y, work.x, work.g, work.trial
+    nodes = rule[0].shape[0]
+    slope = fall(x, g)
+    length = 1.0
+    exchanges = 0
+    cuts = 0
+    evaluations = 0
+    if modelled and not slope < 0.0:
+        modelled = False
+        x[:] = -g
+        slope = -decrement * decrement
+    while True:
+        trial[:] = y + length * x
+        n, peak, gaps = lay(trial, work.R, rule, DEPTH, error, work)
+        evaluations += 1
+        if n > 0:
+            table(work.t, n, work.R, work.own)
+            sum_series(trial, work.own, n, work.q)
+            total = 0.0
+            for i in range(n):
+                work.p[i] = work.w[i] * math.exp(work.q[i] - peak)
+                total += work.p[i]
+            rise = 0.0
+            for j in range(1, used + 1):
+                rise += x[j] * (dot(work.p, work.own[j], n) / total - work.mu[j])
+            if rise <= STEEP * abs(slope) + 1e-14 * decrement:
+                return n, gaps, evaluations, length
+            if modelled and exchanges < EXCHANGES and terms < MOST_TERMS:
+                exchanges += 1
+                more = learn(n, nodes, peak + math.log(total), used, terms, work, lumps)
+                if more > terms:
+                    terms = more
+                    x[:] = 0.0
+                    found = minimise_model(
+                        lumps, terms, clusters, work.mu[1:], used, x[1:], scratch
+                    )
+                    slope = fall(x, g)
+                    if found and slope < 0.0:
+                        length = 1.0
+                        continue
+        cuts += 1
+        length *= CUT
+        if modelled and (cuts == MODEL_CUTS or not slope < 0.0):
+            modelled = False
+            x[:] = -g
+            slope = -decrement * decrement
+            length = 1.0
+            cuts = 0
+        elif cuts == NEWTON_CUTS:
+            return -1, gaps, evaluations, length
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def attempt(m, rec, rule, limit, trust, cap, R, y, info, work, lumps, scratch):
+    """One descent. R, y and info[4] (the moment error) are replaced by anything better.
+
+    Returns (code, steps, evaluations, a lower cap for the start or -1).
+    """
+    nodes = rule[0].shape[0]
+    k = m.shape[0] - 1
+    order, evaluations = start(m, rec, rule, cap, work)
+    error = ROUGH
+    n, _, gaps = lay(work.c, rec, rule, DEPTH, error, work)
+    evaluations += 1
+    if n < 0:
+        return STALLED, 0, evaluations, order - 2
+    table(work.t, n, rec, work.phi)
+    sum_series(work.c, work.phi, n, work.q)
+    watched = watch(gaps, work)
+    table(work.gap_t, watched, rec, work.gap_own)
+    sum_series(work.c, work.gap_own, watched, work.gap_q)
+    soft = 0
+    cut = False
+    degree = order  # of q
+    best = np.inf
+    for steps in range(limit + 1):
+        normalise(n, watched, work)
+        if not stieltjes(work.t, n, work.p, work.R, work.own, work.change):
+            return STALLED, steps, evaluations, -1
+        mean_of(m, work.R, rec, work.high, work.low, work.mu, work.noise)
+        believed = trust * 0.1 ** (steps // PATIENCE)
+        decrement, floor, used = gradient(n, believed, SOFTNESS[soft], work)
+        if steps == 0 and order > 0 and not decrement < HOPELESS:
+            return STALLED, 0, evaluations, order - 2
+        doubted = doubt(n, used, work)
+        project(work.q, work.own, n, work.p, work.y, work.change)
+        for j in range(used + 1, k + 1):
+            if j > degree or abs(work.y[j]) < NOISE:
+                work.y[j] = 0.0
+        if decrement < POLISHED and error == FINE:
+            worst = moment_error(m, rec, n, work)
+            best = min(best, worst)
+            if worst < info[4]:
+                R[:, :] = work.R
+                y[:] = work.y
+                info[2], info[3], info[4], info[5], info[6] = decrement, floor, worst, used, n
+            if worst < EXACT or (worst < GOOD and decrement < 10.0 * STILL):
+                return CONVERGED, steps, evaluations, -1
+            if decrement < STILL:
+                if soft == len(SOFTNESS) - 1:
+                    return (CONVERGED if best < ENOUGH else STALLED), steps, evaluations, -1
+                soft += 1
+        if decrement < POLISHED or doubted < NEAR:
+            error = FINE
+        if steps == limit:
+            break
+        clusters = divide(work.q, n, work.first)
+        terms = 0
+        modelled = clusters <= MOST_CLUSTERS and (cut or (clusters > 1 and not doubted < BELIEVED))
+        degree = max(degree, used)
+        if modelled:
+            terms, modelled = model_step(n, watched, nodes, used, clusters, work, lumps, scratch)
+        if not modelled:
+            work.x[:] = -work.g
+        n, gaps, tried, length = search(
+            rule, error, decrement, used, modelled, terms, clusters, work, lumps, scratch
+        )
+        evaluations += tried
+        if n < 0:
+            return (CONVERGED if best < ENOUGH else STALLED), steps, evaluations, -1
+        cut = length < 1.0
+        watched = watch(gaps, work)
+        table(work.gap_t, watched, work.R, work.gap_own)
+        sum_series(work.trial, work.gap_own, watched, work.gap_q)
+    return OUT_OF_STEPS, limit, evaluations, -1
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def certain(m, rec, rule, limit, R, y, info, work, lumps, scratch):
+    """One column: attempts until one converges; the best (R, y) of all. Returns a code."""
+    k = m.shape[0] - 1
+    info[:] = 0.0
+    info[4] = np.inf
+    R[:, :] = rec
+    y[:] = 0.0
+    code = STALLED
+    for trial in range(3):
+        trust = DISTRUST if trial == 1 else TRUST
+        cap = 0 if trial == 2 else k
+        while True:
+            code, steps, evaluations, lower = attempt(
+                m, rec, rule, limit, trust, cap, R, y, info, work, lumps, scratch
+            )
+            info[0] += steps
+            info[1] += evaluations
+            if lower < 0:
+                break
+            cap = lower
+        if not info[4] < np.inf:
+            R[:, :] = work.R
+            y[:] = work.y
+        if code == CONVERGED:
+            break
+    return code
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def certain_columns(m, rec, rule, limit, recurrence, y, codes, info, peaks, number):
+    """`certain` for every row of m (columns, k+1), Chebyshev moments; rule: `panel_rule(k)`.
+
+    recurrence (columns, 3, k), y (columns, k+1): log p = sum y_j phi_j, phi by that recurrence.
+    info (columns, 7): steps, evaluations, decrement, its floor, largest moment error on the nodes,
+    degrees that counted, nodes.  peaks[:number], the local maxima of each density.
+    """
+    nodes = rule[0].shape[0]
+    k = m.shape[1] - 1
+    work = allocate(k, nodes)
+    lumps, scratch = allocate_lumps(k)
+    for i in range(m.shape[0]):
+        codes[i] = certain(
+            m[i], rec, rule, limit, recurrence[i], y[i], info[i], work, lumps, scratch
+        )
+        n, _, _ = lay(y[i], recurrence[i], rule, DEPTH, FINE, work)
+        number[i] = 0
+        if n > 0:
+            table(work.t, n, recurrence[i], work.own)
+            sum_series(y[i], work.own, n, work.q)
+            normalise(n, 0, work)
+            y[i, 0] += work.q[0] - series(y[i], recurrence[i], work.t[0])
+            number[i] = summits(n, work.t, work.w, work.p, peaks[i])
+            info[i, 6] = n

@@ -1,0 +1,375 @@
+"""A small model of a density in lumps, minimised in place of the dual where a step is long.
+
+A density that is a few narrow lumps cannot be moved by Newton's method.  To carry a lump over a of
+its own standard deviations the exponent must change by  a s - a^2/2  (s the standardised place):
+the lump keeps its mass, but Newton's quadratic takes the a^2/2 for a loss of mass and forbids it.
+A model that knows the lumps allows it.  With nodes divided at the valleys of q into clusters l,
+
+    e_l = log mass,      a_l = E_l[phi],      V_l = Cov_l[phi],
+
+log ∫ exp(q + x·phi) is that of Gaussian lumps, and the change x of the exponent is the minimum of
+
+    G(x) = log sum_l exp(e_l + a_l·x + x·V_l x/2) - mu·x,
+
+which is convex.  Places where the density is not seen, because it is nothing there, join as points
+(V = 0), so that the model keeps it nothing: those that x would raise, found by exchange.
+
+G has as many scales as lumps, so its minimum is found with the masses exp(nu_l) as variables of
+their own (primal-dual Newton).  With r_l = e_l(x) + s - nu_l, G_l = a_l + V_l x, one step solves
+
+    [ sum e^nu        sum e^nu G^T            ] [ds]   [ 1  - sum e^nu (1 + r)   ]
+    [ sum e^nu G      sum e^nu (V + G G^T)    ] [dx] = [ mu - sum e^nu (1 + r) G ],
+
+    dnu = r + ds + G·dx,
+
+and a few damped Newton steps on G itself make the result safe.
+"""
+
+import math
+from collections import namedtuple
+
+import numpy as np
+from numba import njit
+
+from .dual import dot3
+
+# Nodes are divided where q falls this far below the peaks on both sides.
+VALLEY = 2.0
+# So many clusters at most, and with the points so many terms.
+MOST_CLUSTERS = 30
+MOST_TERMS = 64
+# A primal-dual step changes a log mass by this at most, and stops when none changes by SETTLED.
+LONGEST = 5.0
+MOST_DUAL_STEPS = 40
+SETTLED = 0.01
+# Masses below exp(LIGHTEST) weigh nothing; heavier ones than exp(HEAVIEST) are out of the way.
+LIGHTEST, FORGOTTEN, HEAVIEST = -80.0, -50.0, 5.0
+# Damped Newton stops when the terms that matter change by less than this.
+MOST_NEWTON_STEPS = 20
+CALM = 0.1
+FAST = {"reassoc", "contract", "nsz"}
+
+Lumps = namedtuple("Lumps", "log_mass mean spread")
+Scratch = namedtuple("Scratch", "nu e share slope curve G H b d best")
+
+
+@njit(cache=True, nogil=True)
+def allocate_lumps(k):
+    return Lumps(
+        np.zeros(MOST_TERMS), np.zeros((MOST_TERMS, k)), np.zeros((MOST_CLUSTERS, k, k))
+    ), Scratch(
+        np.zeros(MOST_TERMS),
+        np.zeros(MOST_TERMS),
+        np.zeros(MOST_TERMS),
+        np.zeros(MOST_TERMS),
+        np.zeros(MOST_TERMS),
+        np.zeros((MOST_TERMS, k)),
+        np.zeros((k + 1, k + 1)),
+        np.zeros(k + 1),
+        np.zeros(k + 1),
+        np.zeros(k),
+    )
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def divide(q, n, first):
+    """Clusters of the nodes 0 … n-1: first[l] begins cluster l; returns how many (or too many)."""
+    count = 1
+    first[0] = 0
+    peak = q[0]
+    valley = q[0]
+    at = 0
+    rising = True
+    for i in range(1, n):
+        if rising:
+            if q[i] > peak:
+                peak = q[i]
+            elif q[i] < peak - VALLEY:
+                rising = False
+                valley = q[i]
+                at = i
+        elif q[i] < valley:
+            valley = q[i]
+            at = i
+        elif q[i] > valley + VALLEY:
+            if count == MOST_CLUSTERS:
+                return count + 1
+            first[count] = at
+            count += 1
+            rising = True
+            peak = q[i]
+    first[count] = n
+    return count
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def describe(own, used, p, first, count, share, centred, lumps):
+    """Log mass, mean and covariance of phi_1 … phi_used in every cluster."""
+    for l in range(count):
+        begin = first[l]
+        n = first[l + 1] - begin
+        mass = 0.0
+        for i in range(n):
+            mass += p[begin + i]
+        lumps.log_mass[l] = math.log(max(mass, 1e-300))
+        inverse = 1.0 / max(mass, 1e-300)
+        for i in range(n):
+            share[i] = p[begin + i] * inverse
+        mean = lumps.mean[l]
+        spread = lumps.spread[l]
+        for j in range(used):
+            row = own[j + 1, begin:]
+            mean[j] = dot3(share, row, own[0], n)
+            for i in range(n):
+                centred[j, i] = row[i] - mean[j]
+            for other in range(j + 1):
+                spread[j, other] = dot3(share, centred[j], centred[other], n)
+                spread[other, j] = spread[j, other]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def add_point(lumps, terms, log_mass, own, i, used):
+    """A term without width at node i; returns the number of terms."""
+    lumps.log_mass[terms] = log_mass
+    for j in range(used):
+        lumps.mean[terms, j] = own[j + 1, i]
+    return terms + 1
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
+def exponents(lumps, terms, count, used, x, G, e):
+    """e_l(x) and its gradient G_l; returns the largest."""
+    top = -np.inf
+    for l in range(terms):
+        a = lumps.mean[l]
+        row = G[l]
+        total = lumps.log_mass[l]
+        if l < count:
+            for j in range(used):
+                row[j] = a[j]
+            for i in range(used):
+                xi = x[i]
+                v = lumps.spread[l, i]
+                for j in range(used):
+                    row[j] += v[j] * xi
+            for j in range(used):
+                total += 0.5 * x[j] * (a[j] + row[j])
+        else:
+            for j in range(used):
+                row[j] = a[j]
+                total += x[j] * a[j]
+        e[l] = total
+        top = max(top, total)
+    return top
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
+def solve_positive(H, b, x, n):
+    """x = H^-1 b by Cholesky's factor in the lower half of H; False where there is none."""
+    for i in range(n):
+        row = H[i]
+        for j in range(i):
+            other = H[j]
+            s = row[j]
+            for l in range(j):
+                s -= row[l] * other[l]
+            row[j] = s / other[j]
+        s = row[i]
+        for l in range(i):
+            s -= row[l] * row[l]
+        if not s > 0.0:
+            return False
+        row[i] = math.sqrt(s)
+    for i in range(n):
+        row = H[i]
+        s = b[i]
+        for l in range(i):
+            s -= row[l] * x[l]
+        x[i] = s / row[i]
+    for i in range(n - 1, -1, -1):
+        row = H[i]
+        x[i] /= row[i]
+        s = x[i]
+        for l in range(i):
+            x[l] -= row[l] * s
+    return True
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def travel(lumps, terms, count, mu, used, x, scratch):
+    """The minimum of G by primal-dual Newton from x = 0; x is the best point met; steps taken."""
+    nu, e, _, _, _, G, H, b, d, best = scratch
+    for l in range(terms):
+        nu[l] = max(lumps.log_mass[l], -60.0)
+    for j in range(used):
+        x[j] = 0.0
+        best[j] = 0.0
+    norm = 0.0
+    least = np.inf
+    steps = 0
+    while steps < MOST_DUAL_STEPS:
+        top = exponents(lumps, terms, count, used, x, G, e)
+        total = 0.0
+        for l in range(terms):
+            total += math.exp(e[l] - top)
+        value = top + math.log(total)
+        for j in range(used):
+            value -= mu[j] * x[j]
+        if value < least:
+            least = value
+            for j in range(used):
+                best[j] = x[j]
+        for j in range(used + 1):
+            for i in range(j + 1):
+                H[j, i] = 0.0
+        b[0] = 1.0
+        for j in range(used):
+            b[j + 1] = mu[j]
+        for l in range(terms):
+            f = math.exp(nu[l])
+            if f < 1e-40:
+                continue
+            fr = f * (1.0 + e[l] + norm - nu[l])
+            row = G[l]
+            b[0] -= fr
+            H[0, 0] += f
+            for j in range(used):
+                b[j + 1] -= fr * row[j]
+                fg = f * row[j]
+                target = H[j + 1]
+                target[0] += fg
+                for i in range(j + 1):
+                    target[i + 1] += fg * row[i]
+                if l < count:
+                    v = lumps.spread[l, j]
+                    for i in range(j + 1):
+                        target[i + 1] += f * v[i]
+        for j in range(used + 1):
+            H[j, j] += 1e-13 * (1.0 + H[j, j])
+        if not solve_positive(H, b, d, used + 1):
+            break
+        worst = 0.0
+        for l in range(terms):
+            change = e[l] + norm + d[0] - nu[l]
+            for j in range(used):
+                change += G[l, j] * d[j + 1]
+            if nu[l] > FORGOTTEN or change > 0.0:
+                worst = max(worst, abs(change))
+            change = min(max(change, -LONGEST), LONGEST)
+            nu[l] = min(max(nu[l] + change, LIGHTEST), HEAVIEST)
+        norm += d[0]
+        for j in range(used):
+            x[j] += d[j + 1]
+        steps += 1
+        if worst < SETTLED:
+            break
+    for j in range(used):
+        x[j] = best[j]
+    return steps
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def settle(lumps, terms, count, mu, used, x, scratch):
+    """Damped Newton on G from x, in place; False where the Hessian gives out."""
+    _, e, share, slope, curve, G, H, b, d, _ = scratch
+    for _ in range(MOST_NEWTON_STEPS):
+        top = exponents(lumps, terms, count, used, x, G, e)
+        total = 0.0
+        for l in range(terms):
+            share[l] = math.exp(e[l] - top)
+            total += share[l]
+        for j in range(used):
+            b[j] = 0.0
+            for i in range(j + 1):
+                H[j, i] = 0.0
+        for l in range(terms):
+            share[l] /= total
+            if share[l] > 1e-40:
+                for j in range(used):
+                    b[j] += share[l] * G[l, j]
+        for l in range(terms):
+            f = share[l]
+            if f > 1e-40:
+                row = G[l]
+                for j in range(used):
+                    fg = f * (row[j] - b[j])
+                    target = H[j]
+                    for i in range(j + 1):
+                        target[i] += fg * (row[i] - b[i])
+                    if l < count:
+                        v = lumps.spread[l, j]
+                        for i in range(j + 1):
+                            target[i] += f * v[i]
+        for j in range(used):
+            b[j] = mu[j] - b[j]
+            H[j, j] += 1e-14
+        if not solve_positive(H, b, d, used):
+            return False
+        falling = 0.0
+        aim = 0.0
+        for j in range(used):
+            falling += b[j] * d[j]
+            aim += mu[j] * d[j]
+        for l in range(terms):
+            s = 0.0
+            u = 0.0
+            for j in range(used):
+                s += G[l, j] * d[j]
+                if l < count:
+                    f = 0.0
+                    for i in range(used):
+                        f += lumps.spread[l, j, i] * d[i]
+                    u += f * d[j]
+            slope[l] = s
+            curve[l] = u
+        length = line(e, slope, curve, terms, aim, falling)
+        worst = 0.0
+        for l in range(terms):
+            leverage = 0.0
+            for j in range(used):
+                leverage += G[l, j] * G[l, j]
+                if l < count:
+                    leverage += lumps.spread[l, j, j]
+            if share[l] * leverage > 0.01:
+                worst = max(worst, abs(length * (slope[l] + 0.5 * length * curve[l])))
+        for j in range(used):
+            x[j] += length * d[j]
+        if worst < CALM:
+            break
+    return True
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def line(e, slope, curve, terms, aim, falling):
+    """The length where G, with exponents e + slope s + curve s^2/2, has lost most of its slope."""
+    low, high = 0.0, -1.0
+    s = 1.0
+    for _ in range(60):
+        top = -np.inf
+        for l in range(terms):
+            top = max(top, e[l] + s * (slope[l] + 0.5 * s * curve[l]))
+        total = 0.0
+        rise = 0.0
+        for l in range(terms):
+            f = math.exp(e[l] + s * (slope[l] + 0.5 * s * curve[l]) - top)
+            total += f
+            rise += f * (slope[l] + s * curve[l])
+        rise = rise / total - aim
+        if abs(rise) <= 0.2 * falling:
+            break
+        if rise > 0.0:
+            high = s
+            s = 0.5 * (low + s)
+        else:
+            low = s
+            s = 2.0 * s if high < 0.0 else 0.5 * (s + high)
+        if s > 64.0:
+            break
+    return s
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def minimise_model(lumps, terms, count, mu, used, x, scratch):
+    """x of the least G; False where it could not be had."""
+    travel(lumps, terms, count, mu, used, x, scratch)
+    return settle(lumps, terms, count, mu, used, x, scratch)
