@@ -150,7 +150,7 @@ def second_look(case):
     """
     m = np.array(case.moments, dtype=REAL)
     try:
-        c = newton(INTERVAL, m, np.zeros(case.k, dtype=REAL), steps=200, tolerance=1e-12).c
+        c = newton(INTERVAL, m, np.zeros(case.k, dtype=REAL), steps=60, tolerance=1e-12).c
     except NotThere as short:
         if not short.decrement < 1e-2:
             return False
