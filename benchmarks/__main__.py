@@ -4,7 +4,7 @@
                          [--budget SECONDS] [--output FOLDER]
 
 All contenders of a case take turns in one process, warmed up, on one thread unless said otherwise;
-the median of up to seven rounds counts, in processor time (threads and imports: by the clock), and
+the median of up to seven rounds counts, in processor time (threads: by the clock), and
 "× ours" is the ratio to the row of `maxent`: read ratios, because other work slows everybody. Rows
 where we lose say "faster than ours", goals that are missed say MISSED. `--peer-path` takes a clone
 of PyMaxEnt. Without `--quick` and `--sections` the results go to benchmarks/results/ and the tables

@@ -65,7 +65,7 @@ def rows(options):
                 note = f"{note}, {answer.certificate.steps} steps"
             else:
                 flat, flag = answer
-                wrong = error(flat, m)
+                wrong = error(flat, m) if flag else None
                 note = "" if flag else "says that it failed"
                 if flag and wrong > 1e-6:
                     note = "wrong without a word"

@@ -25,7 +25,7 @@ def draw(growth, path):
     left.set_xticks([], minor=True)
     left.set_xlabel("degree k")
     left.set_ylabel("µs a column")
-    n, ours, newton = np.array(growth["columns"]).T
+    n, ours, newton = np.array(growth["columns"], dtype=float).T
     right.loglog(n, 1e6 * newton / n, "s-", color="0.6", label="NumPy Newton, batched")
     right.loglog(n, 1e6 * ours / n, "o-", color="C1", label="maxent")
     right.set_xlabel("columns in the batch, k = 6")
