@@ -8,7 +8,8 @@ round counts, so that a busy machine disturbs all of them alike: read ratios, no
 What takes more than a second has one round.
 Memory is the peak of the resident set during one forward and backward pass, less what was there
 before, in multiples of the input; the error is the largest over the first column, against float64
-sums, divided by n (ranks) or by n times the strength and the largest cotangent (gradients).
+sums by sorting, divided by n (ranks) or by n times the strength and the largest cotangent
+(gradients); where float64 ranks are themselves sorted that is 0 and says nothing, the tests do.
 torchsort, fast-soft-sort and pykeops take part where they are installed; the first two compute
 another function, so that only their time compares.
 """
