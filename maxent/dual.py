@@ -44,10 +44,10 @@ class Minimum:
     """Where the descent of each column ended; every array begins with the axis (columns,).
 
     coefficients (k+1): c, with c_0 = -log Z, of the polynomials whose recurrence is series (3, k):
-    the support's basis, or where that would lose digits those orthonormal under p.  code: see `_kernels.descent`.  orthonormal (k+1,
-    k+1): P. expected (k+1): E[φ_j] as the solver's own rule has it.  sizes (k+1): √E[φ_j²].
-    steps, evaluations, decrement, blur (rounding of the decrement).  peaks, edges: for the
-    certificate.
+    the support's basis, or where that would lose digits those orthonormal under p.
+    code: see `_kernels.descent`.  orthonormal (k+1, k+1): P.  expected (k+1): E[φ_j] as the
+    solver's own rule has it.  sizes (k+1): √E[φ_j²].  steps, evaluations, decrement, blur (rounding
+    of the decrement), used (degrees).  peaks, number, edges: for the certificate.
     """
 
     coefficients: np.ndarray
@@ -100,8 +100,8 @@ def minimise(support, moments, start, limit=MOST_STEPS):
         support.basis.recurrence(k),
         support.ends,
         panel_rule(k),
-        np.ascontiguousarray(nodes),
-        np.ascontiguousarray(weights),
+        np.array(nodes),  # a copy: what is read-only would compile anew
+        np.array(weights),
         limit,
         code,
         orthonormal,
@@ -135,9 +135,9 @@ def minimise(support, moments, start, limit=MOST_STEPS):
 class Shortcut:
     """What became of each column; where not `confirmed` the other numbers mean nothing.
 
-    coefficients (columns, k+1), confirmed (columns,); numbers (columns, 8): steps, evaluations,
+    coefficients (columns, k+1), confirmed (columns,); numbers (columns, 7): steps, evaluations,
     decrement, moment_error, mass_error, condition, and the blur of log p that the moments' error
-    causes, with and without moment_error.
+    and moment_error cause.
     """
 
     coefficients: np.ndarray
@@ -153,7 +153,7 @@ def shortcut(moments, error, believed, limit=ORDINARY_STEPS):
     columns, size = moments.shape
     coefficients = np.zeros((columns, size))
     codes = np.empty(columns, np.int64)
-    numbers = np.zeros((columns, 8))
+    numbers = np.zeros((columns, 7))
     arrays = moments, error, coefficients, codes, numbers
     _solve_columns(0, limit, believed, *arrays)
     for level in range(1, len(LEVELS)):

@@ -14,7 +14,7 @@ from .feasibility import unbounded_jacobi
 from .recurrence import table
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def unbounded_start(m, recs, half, share, t, w, c):
     """For line and half line, columns of m (columns, k+1); t, w: Gauss rule exact to degree 2k.
 
@@ -32,7 +32,8 @@ def unbounded_start(m, recs, half, share, t, w, c):
     before, now = np.empty(nodes), np.empty(nodes)
     given = np.zeros(k + 2)
     for i in range(columns):
-        given[:size] = m[i]
+        for j in range(size):
+            given[j] = m[i, j]
         odd = k % 2
         diagonal, squares = unbounded_jacobi(given, long, k + 1 if odd == 0 else k + 2, True)
         if odd == 1:

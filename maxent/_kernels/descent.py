@@ -5,8 +5,9 @@ import math
 import numpy as np
 from numba import njit
 
-from .dual import DEPTH, allocate, dot, dot3, orthonormalise, spread_out
+from .dual import DEPTH, allocate, dot, dot3, normalise, orthonormalise, spread_out
 from .newton import direction, first_length
+from .recurrence import fill
 from .window import window
 
 CONVERGED, STALLED, OUT_OF_STEPS, NOT_INTEGRABLE = 0, 1, 2, 3
@@ -17,7 +18,7 @@ DECREMENT = 1e-13
 BLURRED = 4.0
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def value(c, m, log_z):
     """(D(c), what rounding can make of it)."""
     d = log_z
@@ -28,7 +29,16 @@ def value(c, m, log_z):
     return d, 4.5e-16 * size
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
+def lay_out(c, rec, ends, rule, fixed, work):
+    """`spread_out`; or fixed > 0: that many nodes and weights (discrete points) stand in `work`."""
+    if fixed > 0:
+        t, w, p, phi, _, _, _ = work
+        return fixed, normalise(c, rec, fixed, t, w, phi, p)
+    return spread_out(c, rec, ends, rule, work)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def descend(m, c, rec, ends, rule, fixed, limit, work, P, expected, info):
     """Minimise D from c, in place.  Returns a code; `info`: steps, evaluations, decrement, blur,
     |g|.
@@ -41,7 +51,7 @@ def descend(m, c, rec, ends, rule, fixed, limit, work, P, expected, info):
     step = np.empty(k + 1)
     trial = np.empty(k + 1)
     c[0] = 0.0
-    n, log_z = spread_out(c, rec, ends, rule, fixed, work)
+    n, log_z = lay_out(c, rec, ends, rule, fixed, work)
     evaluations = 1
     if n <= 0:
         return NOT_INTEGRABLE
@@ -73,7 +83,7 @@ def descend(m, c, rec, ends, rule, fixed, limit, work, P, expected, info):
             trial[0] = 0.0
             for j in range(1, k + 1):
                 trial[j] = c[j] + length * step[j]
-            n, log_z = spread_out(trial, rec, ends, rule, fixed, work)
+            n, log_z = lay_out(trial, rec, ends, rule, fixed, work)
             evaluations += 1
             if n > 0:
                 lower, slack = value(trial, m, log_z)
@@ -82,7 +92,7 @@ def descend(m, c, rec, ends, rule, fixed, limit, work, P, expected, info):
                     break
             length *= 0.5
         if not found:
-            n, log_z = spread_out(c, rec, ends, rule, fixed, work)
+            n, log_z = lay_out(c, rec, ends, rule, fixed, work)
             code = STALLED
             break
         d, noise = lower, slack
@@ -92,7 +102,7 @@ def descend(m, c, rec, ends, rule, fixed, limit, work, P, expected, info):
     return code
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def summits(n, t, w, p, out):
     """Where the density p/w is highest locally, left to right, into out; returns how many."""
     found = 0
@@ -109,7 +119,7 @@ def summits(n, t, w, p, out):
     return found
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def descend_columns(
     m,
     c,
@@ -138,8 +148,9 @@ def descend_columns(
     k = m.shape[1] - 1
     work = allocate(k, rule[0].shape[0], fixed)
     t, w, p, phi, _, _, _ = work
-    t[:fixed] = nodes
-    w[:fixed] = weights
+    for i in range(fixed):
+        t[i] = nodes[i]
+        w[i] = weights[i]
     for i in range(m.shape[0]):
         codes[i] = descend(
             m[i], c[i], rec, ends, rule, fixed, limit, work, P[i], expected[i], info[i]
@@ -153,7 +164,7 @@ def descend_columns(
         edges[i, 0], edges[i, 1] = window(c[i], rec, ends, DEPTH)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def look_ahead(c, rec, ends, rule, P, expected):
     """Means and orthonormal polynomials of exp(q), up to the degree of `rec`, for c (columns, k+1).
 
@@ -164,9 +175,9 @@ def look_ahead(c, rec, ends, rule, P, expected):
     work = allocate(k, rule[0].shape[0], 0)
     t, _, p, phi, basis, _, _ = work
     for i in range(c.shape[0]):
-        n, _ = spread_out(c[i], rec, ends, rule, 0, work)
+        n, _ = spread_out(c[i], rec, ends, rule, work)
         if n <= 0:
-            expected[i, :] = np.nan
+            fill(expected[i], np.nan)
             continue
         for j in range(k + 1):
             expected[i, j] = dot(p, phi[j], n)

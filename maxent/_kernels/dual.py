@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 
 from .panels import MAX_PANELS, place, refine
-from .recurrence import table
+from .recurrence import fill, table
 from .window import window
 
 EPS = 2.0**-53
@@ -18,7 +18,7 @@ EPS = 2.0**-53
 DEPTH = 50.0
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
 def dot(a, b, n):
     total = 0.0
     for i in range(n):
@@ -26,7 +26,7 @@ def dot(a, b, n):
     return total
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
 def dot3(w, a, b, n):
     total = 0.0
     for i in range(n):
@@ -34,7 +34,7 @@ def dot3(w, a, b, n):
     return total
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def allocate(k, nodes, fixed):
     """(t, w, p, tables, Phi, left, right) for one column of degree k; `fixed` nodes or panels."""
     size = max(MAX_PANELS * nodes, fixed)
@@ -49,16 +49,13 @@ def allocate(k, nodes, fixed):
     )
 
 
-@njit(cache=True, nogil=True)
-def spread_out(c, rec, ends, rule, fixed, work):
-    """Nodes and probabilities of exp(q): returns (number of nodes, log of the integral).
+@njit(cache=True, nogil=True, error_model="numpy")
+def spread_out(c, rec, ends, rule, work):
+    """Nodes and probabilities of exp(q) on panels: returns (number of nodes, log of the integral).
 
-    fixed > 0: that many nodes and weights stand in `work` already (discrete points).  Else panels;
-    the number is negative when exp(q) is not integrable or cannot be resolved.
+    The number is negative when exp(q) is not integrable or cannot be resolved.
     """
     t, w, p, phi, _, left, right = work
-    if fixed > 0:
-        return fixed, normalise(c, rec, fixed, t, w, phi, p)
     points, weights, local_points, local_transform = rule
     lo, hi = window(c, rec, ends, DEPTH)
     if not lo < hi:
@@ -72,7 +69,7 @@ def spread_out(c, rec, ends, rule, fixed, work):
     return n, normalise(c, rec, n, t, w, phi, p)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def normalise(c, rec, n, t, w, phi, p):
     """Probabilities w exp(q) / Z into p, the basis into phi; returns log Z."""
     k = c.shape[0] - 1
@@ -95,7 +92,7 @@ def normalise(c, rec, n, t, w, phi, p):
     return peak + math.log(total)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def orthonormalise(t, n, p, rec, basis, P):
     """Polynomials orthonormal under p: values into basis[j], coefficients in phi into P[j, :j+1].
 
@@ -103,7 +100,8 @@ def orthonormalise(t, n, p, rec, basis, P):
     Trefethen 2021).  Returns how many degrees exist: fewer than k when p sits on few nodes.
     """
     k = rec.shape[1]
-    P[:, :] = 0.0
+    for j in range(k + 1):
+        fill(P[j], 0.0)
     P[0, 0] = 1.0
     for i in range(n):
         basis[0, i] = 1.0

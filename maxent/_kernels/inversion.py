@@ -491,7 +491,7 @@ def point_for(u, side, table, rule, q, one, two):
         if wanted <= 0.0:
             return left[i], 0
         width = right[i] - left[i]
-        z, steps = invert_panel(wanted, 0, local[i], shares[i], width, rule, q, one, two)
+        z, steps = invert_panel(wanted, side, local[i], shares[i], width, rule, q, one, two)
         return min(left[i] + z * width, right[i]), steps
     lo, hi = -1, count
     while hi - lo > 1:
@@ -505,7 +505,7 @@ def point_for(u, side, table, rule, q, one, two):
     if wanted <= 0.0:
         return right[i], 0
     width = right[i] - left[i]
-    z, steps = invert_panel(wanted, 1, local[i], shares[i], width, rule, q, one, two)
+    z, steps = invert_panel(wanted, side, local[i], shares[i], width, rule, q, one, two)
     return max(right[i] - z * width, left[i]), steps
 
 
@@ -615,8 +615,9 @@ def cut(table, rule, fit, tolerance, edge, capacity):
     t = np.empty((capacity, 2))
     inverse = np.empty((capacity, d + 2))
     forward = np.empty((capacity, d + 2))
-    begin, _ = point_for(edge, 0, table, rule, q, one, two)
-    end, _ = point_for(edge, 1, table, rule, q, one, two)
+    begin, end = 0.0, 0.0
+    for side in range(2):  # a loop, since a literal side would compile once more
+        begin, end = end, point_for(edge, side, table, rule, q, one, two)[0]
     count = 0
     share = 0.25
     for i in range(left.shape[0]):

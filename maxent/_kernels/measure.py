@@ -9,6 +9,8 @@ import math
 import numpy as np
 from numba import njit
 
+from .recurrence import fill
+
 DEEPEST = 60
 AGREE = 2e-15
 # Rounding of q, as a share of sum |c_j phi_j|, beyond which two rules cannot agree.
@@ -17,7 +19,7 @@ ROUNDING = 4e-16
 NARROWEST = 1e-14
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def clenshaw(c, rec, t):
     """sum_j c_j phi_j(t), summed downwards."""
     k = c.shape[0] - 1
@@ -34,7 +36,7 @@ def clenshaw(c, rec, t):
     return now
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def loudness(c, rec, t):
     """sum |c_j phi_j(t)|."""
     before = 0.0
@@ -48,7 +50,7 @@ def loudness(c, rec, t):
     return total
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def measure(c, series, rec, lo, hi, peaks, number, depth, rule, out):
     """Means of phi_0 … phi_k under exp(q) over [lo, hi] into out; returns evaluations.
 
@@ -62,7 +64,7 @@ def measure(c, series, rec, lo, hi, peaks, number, depth, rule, out):
     peak = -np.inf
     for i in range(number):
         peak = max(peak, clenshaw(c, series, peaks[i]))
-    out[:] = 0.0
+    fill(out, 0.0)
     part = np.empty(k + 1)
     stack_a = np.empty(4 * DEEPEST)
     stack_b = np.empty(4 * DEEPEST)
@@ -87,7 +89,7 @@ def measure(c, series, rec, lo, hi, peaks, number, depth, rule, out):
             high_coarse = 0.0
             highest = -np.inf
             summit = middle
-            part[:] = 0.0
+            fill(part, 0.0)
             for i in range(n):
                 t = middle + half * points[i]
                 q = clenshaw(c, series, t)
@@ -138,7 +140,7 @@ def measure(c, series, rec, lo, hi, peaks, number, depth, rule, out):
     return evaluations
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def measure_columns(c, series, rec, ends_lo, ends_hi, peaks, numbers, depth, rule, out):
     """`measure` for every column; series (columns, 3, k), peaks (columns, most)."""
     for i in range(c.shape[0]):

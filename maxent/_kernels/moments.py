@@ -6,10 +6,12 @@ Shift and scale come first, t = (x - loc)/scale, and nothing here may reassociat
 import numpy as np
 from numba import njit
 
+from .recurrence import fill
+
 BLOCK = 1024
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def basis_means(x, weights, loc, scale, lo, hi, rec, out):
     """Mean of phi_j((x_i - loc)/scale), t clipped to [lo, hi], into out[j]; returns Σ weights.
 
@@ -22,7 +24,7 @@ def basis_means(x, weights, loc, scale, lo, hi, rec, out):
     before = np.empty(BLOCK)
     now = np.empty(BLOCK)
     w = np.empty(BLOCK)
-    out[:] = 0.0
+    fill(out, 0.0)
     mass = 0.0
     for start in range(0, n, BLOCK):
         size = 0
@@ -55,7 +57,7 @@ def basis_means(x, weights, loc, scale, lo, hi, rec, out):
     return mass
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def spread(x, weights):
     """(count, lowest, highest, mean, variance) of the values that are not NaN, two passes."""
     weighted = weights.shape[0] > 0

@@ -7,7 +7,14 @@ bases.
 from numba import njit
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
+def fill(out, value):
+    """out[:] = value, which itself would compile for a second because of its error text."""
+    for i in range(out.shape[0]):
+        out[i] = value
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def series(c, rec, t):
     """sum_j c_j phi_j(t) for one t, summed upwards."""
     k = c.shape[0] - 1
@@ -22,7 +29,7 @@ def series(c, rec, t):
     return total
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def table(t, n, rec, out):
     """phi_j(t_i) into out[j, i], i < n; one row a degree, so that sums over nodes are
     contiguous."""

@@ -11,13 +11,13 @@ import math
 import numpy as np
 from numba import njit
 
-from .recurrence import series
+from .recurrence import fill, series
 
 LINE, HALF, BOUNDED = 2, 1, 0
 FARTHEST = 1e15
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def power_coefficients(c, rec, out):
     """Coefficients of sum_j c_j phi_j(t) in powers of t, into out[:k+1]."""
     k = c.shape[0] - 1
@@ -25,7 +25,7 @@ def power_coefficients(c, rec, out):
     now = np.zeros(k + 1)
     after = np.zeros(k + 1)
     now[0] = 1.0
-    out[: k + 1] = 0.0
+    fill(out, 0.0)
     out[0] = c[0]
     for j in range(k):
         a, b, d = rec[0, j], rec[1, j], rec[2, j]
@@ -39,7 +39,7 @@ def power_coefficients(c, rec, out):
             now[i] = after[i]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def window(c, rec, ends, depth):
     """(lo, hi) of the window; hi < lo where exp(q) is not integrable."""
     if ends == BOUNDED:
