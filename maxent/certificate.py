@@ -150,8 +150,7 @@ def certify(problem, minimum):
 
 def digits_left(blur):
     """Decimal digits of p that survive where log p is blurred by so much."""
-    with np.errstate(invalid="ignore"):
-        return np.clip(-np.log10(np.maximum(blur, 1e-300)), 0.0, MOST_DIGITS)
+    return np.minimum(np.maximum(-np.log10(np.maximum(blur, 1e-300)), 0.0), MOST_DIGITS)
 
 
 def _blur(P, error):

@@ -22,6 +22,15 @@ from maxent.status import SolveError, Status
 
 NAMED_COLUMNS = 6  # failing columns that an error message lists
 STATUSES = np.array(list(Status), dtype=object)  # by value
+NUMBERS = (
+    "steps",
+    "evaluations",
+    "decrement",
+    "moment_error",
+    "mass_error",
+    "condition",
+    "digits",
+)
 BLOCK = 128  # columns that a thread is worth
 MOST_ROWS = 1024  # columns in one go: the shortest piece of work is handed out last
 
@@ -137,7 +146,7 @@ def _describe(problem, feasibility, j):
 
 class _Findings:
     """What is found out about each column, one after the other. code: Status.value; NOT_CONVERGED
-    stands for "still open".
+    stands for "still open". numbers (columns, 7): see NUMBERS.
     """
 
     def __init__(self, problem):
@@ -145,24 +154,20 @@ class _Findings:
         self.problem = problem
         self.code = np.full(columns, Status.NOT_CONVERGED.value)
         self.coefficients = np.full((columns, size), np.nan)
-        self.numbers = {
-            name: np.full(columns, np.nan)
-            for name in ("moment_error", "mass_error", "decrement", "condition", "digits")
-        }
-        self.steps, self.evaluations = np.zeros(columns, int), np.zeros(columns, int)
+        self.numbers = np.full((columns, len(NUMBERS)), np.nan)
+        self.numbers[:, :2] = 0.0
         self.atoms = np.full(columns, None)
         self.reasons = {}  # column: what happened, in words, or a function that says it
 
     def open(self):
-        return np.flatnonzero(self.code == Status.NOT_CONVERGED.value)
+        return (self.code == Status.NOT_CONVERGED.value).nonzero()[0]
 
-    def put(self, index, code, coefficients, steps, evaluations, **numbers):
+    def put(self, index, code, coefficients, *numbers):
         self.code[index] = code
         solved = code == Status.SOLVED.value
         self.coefficients[index[solved]] = coefficients[solved]
-        self.steps[index], self.evaluations[index] = steps, evaluations
-        for name, value in numbers.items():
-            self.numbers[name][index] = value
+        for i, value in enumerate(numbers):
+            self.numbers[index, i] = value
 
     def tell(self, column):
         """The message of one column."""
@@ -171,16 +176,13 @@ class _Findings:
         return f"{(reason if isinstance(reason, str) else reason()).rstrip('.')}. {status.remedy}"
 
     def certificate(self):
+        fields = dict(zip(NUMBERS, self.numbers.T, strict=True))
+        fields["steps"] = fields["steps"].astype(int)
+        fields["evaluations"] = fields["evaluations"].astype(int)
+        fields["status"], fields["atoms"] = STATUSES[self.code], self.atoms
         shape = self.problem.batch_shape
-        fields = {
-            "status": STATUSES[self.code],
-            "steps": self.steps,
-            "evaluations": self.evaluations,
-            "atoms": self.atoms,
-            **self.numbers,
-        }
-        fields = {name: value.reshape(shape)[()] for name, value in fields.items()}
         columns = np.arange(self.code.size).reshape(shape)[()]
+        fields = {name: value.reshape(shape)[()] for name, value in fields.items()}
         return Certificate(message=Messages(self.tell, columns), **fields)
 
 
@@ -208,6 +210,8 @@ def _answer(problem, notes, throw):
 def _rule_out(problem, notes, findings):
     """The columns that have no answer, or none that their moments could tell."""
     feasibility = _examine(problem)
+    if problem.finite.all() and not feasibility.verdict.any():
+        return
     for j in np.flatnonzero(~problem.finite):
         findings.code[j], findings.reasons[j] = Status.NOT_FINITE.value, notes[j]
     for j in np.flatnonzero(problem.finite & (feasibility.verdict == INFEASIBLE)):
@@ -221,34 +225,25 @@ def _rule_out(problem, notes, findings):
             findings.atoms[j] = (problem.loc[j] + problem.scale[j] * t, weights)
         elif problem.error[j].max() > BELIEVED:
             findings.code[j] = Status.ILL_CONDITIONED.value
-            findings.numbers["digits"][j] = 0.0
+            findings.numbers[j, -1] = 0.0  # digits
 
 
 def _take_shortcut(problem, findings):
     """Ordinary columns on an interval; the others stay open."""
     index = findings.open()
+    moments, error = problem.moments, problem.error
+    if index.size < findings.code.size:
+        moments, error = moments[index], error[index]
     if not index.size:
         return
-    everything = index.size == findings.code.size
-    moments, error = ((a if everything else a[index]) for a in (problem.moments, problem.error))
     parts = _in_blocks(partial(dual.shortcut, believed=BELIEVED), moments, error)
     found = parts[0] if len(parts) == 1 else _joined(parts)
     ok = found.confirmed
-    steps, evaluations, decrement, moment_error, mass_error, condition, blur, _ = found.numbers[
-        ok
-    ].T
-    findings.put(
-        index[ok],
-        np.full(steps.size, Status.SOLVED.value),
-        found.coefficients[ok],
-        steps,
-        evaluations,
-        moment_error=moment_error,
-        mass_error=mass_error,
-        decrement=decrement,
-        condition=condition,
-        digits=digits_left(blur),
-    )
+    index = index[ok]
+    findings.code[index] = Status.SOLVED.value
+    findings.coefficients[index] = found.coefficients[ok]
+    findings.numbers[index] = found.numbers[ok]
+    findings.numbers[index, -1] = digits_left(findings.numbers[index, -1])
 
 
 def _take_the_certain_path(problem, findings):
@@ -269,11 +264,11 @@ def _take_the_certain_path(problem, findings):
         minimum.coefficients,
         minimum.steps,
         minimum.evaluations,
-        moment_error=moment_error,
-        mass_error=mass_error,
-        decrement=minimum.decrement,
-        condition=condition,
-        digits=digits,
+        minimum.decrement,
+        moment_error,
+        mass_error,
+        condition,
+        digits,
     )
 
 

@@ -316,8 +316,8 @@ def descend(m, c, rule, limit, work, counts):
 def solve_columns(m, error, rule, limit, believed, c, codes, numbers):
     """Every row of m (columns, k+1), from its row of c; codes says how it ended.
 
-    numbers (columns, 8): steps, evaluations, decrement, moment error, mass error, condition,
-    digits' blur, blur of the input alone.
+    numbers (columns, 7): steps, evaluations, decrement, moment error, mass error, condition, and
+    what `error` and moment error together blur.
     """
     _, weights, _, _, cosines, t, w = rule
     k = m.shape[1] - 1
@@ -351,6 +351,5 @@ def solve_columns(m, error, rule, limit, believed, c, codes, numbers):
                 inverse += P[j, i] * P[j, i]
         out[5] = trace * inverse
         out[6] = blur(P, off)
-        out[7] = blur(P, error[column])
-        if not (out[3] <= believed and out[4] <= believed and out[7] < 1.0):
+        if not (out[3] <= believed and out[4] <= believed and out[6] < 1.0):
             codes[column] = TOO_COARSE

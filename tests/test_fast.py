@@ -1,0 +1,281 @@
+"""The shortcut for ordinary columns: the certain path's answers, in counted steps, or none at all.
+
+No timing here: what must not creep up are Newton steps and densities evaluated.
+"""
+
+import pickle
+
+import numpy as np
+import pytest
+from numpy.polynomial import chebyshev
+
+import maxent
+from maxent import Status, dual, solver
+from maxent._kernels import fast
+from maxent.certificate import BELIEVED, MOST_DIGITS, digits_left
+from maxent.quadrature import gauss_legendre
+from maxent.support import Interval
+
+UNIT = Interval(-1.0, 1.0)
+NODES, WEIGHTS = gauss_legendre(300)
+DEGREES = (1, 2, 3, 4, 6, 8, 10, 14, 20, 32)
+
+
+def mixtures(columns, k, seed, narrowest=0.12):
+    """Chebyshev moments (columns, k+1) of mixtures of three normals cut off at ±1."""
+    rng = np.random.default_rng(seed)
+    share = rng.dirichlet(np.ones(3), columns)[:, :, None]
+    mean = rng.uniform(-0.8, 0.8, (columns, 3, 1))
+    width = rng.uniform(narrowest, 0.5, (columns, 3, 1))
+    p = (share / width * np.exp(-0.5 * ((NODES - mean) / width) ** 2)).sum(axis=1) * WEIGHTS
+    moments = p @ chebyshev.chebvander(NODES, k) / p.sum(axis=1)[:, None]
+    moments[:, 0] = 1.0
+    return moments
+
+
+def rounding(moments):
+    error = 2.0**-53 * np.abs(moments)
+    error[:, 0] = 0.0
+    return error
+
+
+def shortcut(moments, **options):
+    return dual.shortcut(moments, rounding(moments), BELIEVED, **options)
+
+
+def certain_only(monkeypatch):
+    monkeypatch.setattr(solver, "_take_shortcut", lambda problem, findings: None)
+
+
+# ------------------------------------------------------------------ the pieces
+def test_exponential():
+    x = np.concatenate([np.linspace(-699.0, 699.0, 10001), np.linspace(-1.0, 1.0, 10001), [0.0]])
+    out = np.empty_like(x)
+    fast.exponential(x.copy(), out)
+    np.testing.assert_allclose(out, np.exp(x), rtol=5e-16)
+    assert out[-1] == 1.0
+    far = np.array([-1e300, -800.0, 800.0, 1e300])
+    out = np.empty_like(far)
+    fast.exponential(far, out)
+    np.testing.assert_allclose(out, np.exp([-700.0, -700.0, 700.0, 700.0]), rtol=5e-16)
+
+
+@pytest.mark.parametrize("level", range(len(dual.LEVELS)))
+def test_means_are_those_of_a_far_finer_rule(level):
+    c = np.array([0.0, 0.7, -1.1, 0.4, 0.3])
+    table, weights, *_ = dual._fixed_rule(4, level)
+    out = np.empty(9)
+    n = weights.size
+    mass = fast.means(c, table, weights, np.empty(n), np.empty(n), out)
+    p = np.exp(chebyshev.chebval(NODES, c)) * WEIGHTS
+    assert abs(mass / p.sum() - 1) < 1e-15
+    np.testing.assert_allclose(out, p @ chebyshev.chebvander(NODES, 8) / p.sum(), atol=2e-15)
+
+
+def test_the_factor_is_that_of_the_covariance():
+    c = np.array([0.0, 0.7, -1.1, 0.4, 0.3])
+    p = np.exp(chebyshev.chebval(NODES, c)) * WEIGHTS
+    p /= p.sum()
+    phi = chebyshev.chebvander(NODES, 8)
+    mean = p @ phi
+    covariance = (phi.T * p) @ phi - np.outer(mean, mean)
+    m = np.array([1.0, 0.1, 0.2, -0.1, 0.3])
+    U, P = np.zeros((4, 5)), np.empty((4, 4))
+    assert fast.factorise(mean, m, U)
+    fast.invert(U, P)
+    upper = np.triu(U[:, :4])
+    np.testing.assert_allclose(upper.T @ upper, covariance[1:5, 1:5], atol=1e-15)
+    np.testing.assert_allclose(P @ covariance[1:5, 1:5] @ P.T, np.eye(4), atol=1e-13)
+    np.testing.assert_allclose(U[:, 4], P @ (mean[1:5] - m[1:]), atol=1e-13)
+    assert not fast.factorise(np.ones(9), m, U), "one atom has no covariance"
+
+
+@pytest.mark.parametrize("k", (2, 6, 12))
+@pytest.mark.parametrize("size", (1.0, 10.0, 100.0, 1000.0))
+def test_the_bound_is_a_bound(k, size):
+    """Where the rule is said to be fine enough it is; and somewhere it is not said."""
+    rng = np.random.default_rng(k)
+    t, w = gauss_legendre(1200)
+    phi = chebyshev.chebvander(t, k)
+    for _ in range(20):
+        c = rng.normal(size=k + 1) * size / (1 + np.arange(k + 1))
+        c[0] = 0.0
+        q = phi @ c
+        c[0] = -q.max() - np.log(w @ np.exp(q - q.max()))
+        truth = (w * np.exp(phi @ c)) @ phi
+        for level in range(len(dual.LEVELS)):
+            table, weights, cosh, rest, cosines, *_ = dual._fixed_rule(k, level)
+            values = np.empty(cosines.shape[1])
+            if fast.proved(c, weights.size, cosh, rest, cosines, values):
+                with np.errstate(under="ignore"):
+                    found = (weights * np.exp(c @ table[: k + 1])) @ table[: k + 1].T
+                scale = np.abs(c).sum()
+                np.testing.assert_allclose(found, truth, atol=1e-14 + 1e-15 * scale)
+            else:
+                assert size > 1.0 or level == 0
+
+
+# ------------------------------------------------------------------ the answers
+@pytest.mark.parametrize("k", DEGREES)
+def test_the_answer_is_the_certain_paths(k, monkeypatch):
+    moments = mixtures(40, k, seed=k)
+    quick = maxent.solve(moments, support=(-1, 1), kind="chebyshev")
+    certain_only(monkeypatch)
+    sure = maxent.solve(moments, support=(-1, 1), kind="chebyshev")
+    x = np.linspace(-1, 1, 101)
+    for j in range(len(moments)):
+        allowed = 1e-12 + 10.0 ** (1.0 - min(quick.certificate.digits[j], MOST_DIGITS))
+        log_p, other = quick[j].logpdf(x), sure[j].logpdf(x)
+        weight = np.exp(other) / np.exp(other).sum()
+        gap = np.sqrt(weight @ (log_p - other) ** 2)
+        assert gap < allowed
+        if sure.certificate.condition[j] < 1e6:
+            np.testing.assert_allclose(log_p, other, atol=1e-10)
+            for name in ("condition", "digits"):
+                one, two = (getattr(d.certificate, name)[j] for d in (quick, sure))
+                assert one == pytest.approx(two, rel=1e-6, abs=1.5 if name == "digits" else 0)
+
+
+@pytest.mark.parametrize("k", DEGREES)
+def test_known_coefficients_come_back(k):
+    rng = np.random.default_rng(k)
+    c = rng.normal(size=(30, k + 1)) / np.sqrt(1 + np.arange(k + 1))
+    phi = chebyshev.chebvander(NODES, k)
+    p = np.exp(c @ phi.T) * WEIGHTS
+    c[:, 0] -= np.log(p.sum(axis=1))
+    moments = p @ phi / p.sum(axis=1)[:, None]
+    moments[:, 0] = 1.0
+    found = shortcut(moments)
+    assert found.confirmed.all()
+    condition = found.numbers[:, 5]
+    error = np.abs(found.coefficients - c).max(axis=1)
+    assert np.all(error < 1e-13 * np.sqrt(condition) + 1e-14 * condition)
+
+
+def test_every_confirmed_answer_is_confirmed_by_the_certificates_own_measure():
+    moments = np.concatenate([mixtures(60, 8, seed=5), mixtures(60, 8, seed=6, narrowest=0.01)])
+    problem = maxent.problem.MomentProblem.from_moments(moments, UNIT, "chebyshev")
+    found = dual.shortcut(problem.moments, problem.error, BELIEVED)
+    assert found.confirmed.sum() > 60
+    for c, m in zip(found.coefficients[found.confirmed], moments[found.confirmed], strict=True):
+        t, w = gauss_legendre(2000)
+        measured = (w * np.exp(chebyshev.chebval(t, c))) @ chebyshev.chebvander(t, 8)
+        np.testing.assert_allclose(measured, m, atol=2e-13)
+
+
+@pytest.mark.parametrize("width", (1e-2, 1e-3, 1e-4))
+def test_what_a_fixed_rule_cannot_see_is_handed_on(width):
+    """Two spikes between the nodes: no answer, rather than one that only the nodes confirm."""
+    t, w = gauss_legendre(4000)
+    p = np.exp(-0.5 * ((t - 0.2123) / width) ** 2) + np.exp(-0.5 * ((t + 0.5011) / width) ** 2)
+    p *= w
+    for k in (4, 6, 8, 12):
+        m = (p @ chebyshev.chebvander(t, k) / p.sum())[None]
+        m[:, 0] = 1.0
+        assert not shortcut(m).confirmed.any()
+
+
+def test_no_steps_no_answer():
+    moments = mixtures(20, 6, seed=1)
+    found = shortcut(moments, limit=2)
+    assert not found.confirmed.any()
+    assert np.all(found.numbers[:, 0] <= 2 * len(dual.LEVELS))
+
+
+# ------------------------------------------------------------------ the work
+# k: (share confirmed, mean steps, mean evaluations, most steps) of 400 mixtures
+WORK = {6: (1.0, 8.1, 9.2, 16), 10: (0.99, 8.5, 9.7, 21), 20: (0.99, 8.7, 9.8, 35)}
+
+
+@pytest.mark.parametrize("k", WORK)
+def test_steps_and_evaluations_do_not_creep_up(k):
+    share, steps, evaluations, most = WORK[k]
+    found = shortcut(mixtures(400, k, seed=k))
+    numbers = found.numbers[found.confirmed]
+    assert found.confirmed.mean() >= share
+    assert numbers[:, 0].mean() <= steps
+    assert numbers[:, 1].mean() <= evaluations
+    assert numbers[:, 0].max() <= most
+
+
+@pytest.mark.parametrize("k", WORK)
+def test_the_first_rule_is_enough_for_most(k):
+    moments = mixtures(400, k, seed=k)
+    codes = np.empty(400, np.int64)
+    coefficients, numbers = np.zeros_like(moments), np.zeros((400, 7))
+    dual._solve_columns(0, 50, BELIEVED, moments, rounding(moments), coefficients, codes, numbers)
+    assert np.mean(codes == fast.CONFIRMED) > 0.75
+
+
+# ------------------------------------------------------------------ batches
+def batch_with_everything():
+    moments = mixtures(700, 6, seed=9)
+    moments[3, 4] = np.nan
+    moments[100, 2] = -1.5  # infeasible
+    moments[200] = chebyshev.chebvander([0.3], 6)[0]  # one atom
+    t, w = gauss_legendre(4000)
+    p = w * np.exp(-0.5 * ((t - 0.2) / 1e-3) ** 2)
+    moments[300] = p @ chebyshev.chebvander(t, 6) / p.sum()
+    moments[300, 0] = 1.0
+    return moments
+
+
+def solve_batch(moments):
+    return maxent.solve(moments, support=(-1, 1), kind="chebyshev", throw=False)
+
+
+def test_statuses_are_those_of_the_certain_path(monkeypatch):
+    moments = batch_with_everything()
+    quick = solve_batch(moments)
+    certain_only(monkeypatch)
+    sure = solve_batch(moments)
+    assert list(quick.certificate.status) == list(sure.certificate.status)
+    assert {s.name for s in quick.certificate.status} == {
+        "SOLVED",
+        "INFEASIBLE",
+        "ATOMIC",
+        "NOT_FINITE",
+    }
+
+
+def test_threads_change_nothing(monkeypatch):
+    moments = batch_with_everything()
+    one, two = [], []
+    for threads, into in ((1, one), (2, two)):
+        monkeypatch.setattr(solver.config, "NUMBA_NUM_THREADS", threads)
+        batch = solve_batch(moments)
+        certificate = batch.certificate
+        into += [batch.coefficients, certificate.digits, certificate.steps]
+        into += [certificate.status, certificate.message]
+    for a, b in zip(one, two, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_column_alone_is_the_column_in_a_batch():
+    moments = batch_with_everything()
+    batch = solve_batch(moments)
+    for j in (0, 3, 100, 200, 300, 699):
+        alone = solve_batch(moments[j])
+        np.testing.assert_array_equal(alone.coefficients, batch.coefficients[j])
+        one, other = alone.certificate, batch.certificate[j]
+        assert (one.status, one.message, one.steps) == (other.status, other.message, other.steps)
+
+
+def test_messages_are_written_when_asked_for(monkeypatch):
+    told = []
+    describe = solver._describe
+    monkeypatch.setattr(solver, "_describe", lambda *a: told.append(a[-1]) or describe(*a))
+    batch = solve_batch(batch_with_everything())
+    assert told == []
+    assert "cannot be negative" in batch.certificate[100].message
+    assert told == [100]
+    assert batch.certificate[0].message == Status.SOLVED.message
+    copy = pickle.loads(pickle.dumps(batch.certificate))
+    np.testing.assert_array_equal(copy.message, batch.certificate.message)
+    assert copy.message.shape == batch.batch_shape
+
+
+def test_digits_left():
+    np.testing.assert_allclose(
+        digits_left(np.array([0.0, 1e-20, 1e-7, 1.0, 10.0])), [MOST_DIGITS, MOST_DIGITS, 7, 0, 0]
+    )
