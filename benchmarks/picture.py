@@ -30,9 +30,10 @@ def draw(growth, path):
     right.loglog(n, 1e6 * ours / n, "o-", color="C1", label="maxent")
     right.set_xlabel("columns in the batch, k = 6")
     right.set_ylabel("µs a column")
-    for axes in (left, right):
+    left.set_ylim(top=30e6 * trust.max())  # room for the legend
+    for axes, place in ((left, "upper left"), (right, "upper right")):
         axes.grid(True, which="major", color="0.9")
-        axes.legend(frameon=False, fontsize=8)
+        axes.legend(frameon=False, fontsize=8, loc=place)
     left.set_title("mixtures of two beta laws on [-1, 1], one thread", fontsize=9)
     right.set_title("certificate included in ours", fontsize=9)
     figure.savefig(path, dpi=130)
