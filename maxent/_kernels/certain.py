@@ -9,7 +9,8 @@ than 1e-10.  In these polynomials the dual has Hessian 1 and gradient
 
 and Newton's step is -g.  What rounding of m alone can do to mu_j is the floor f_j of degree j.
 Degrees count up to the first whose floor is above a trusted size, and of g_j only what exceeds
-f_j is a reason to move, until nothing else is left to do.
+f_j is a reason to move, until nothing else is left to do.  If then a moment is still off, g_j moves
+on as long as it moves a moment by more than is wanted: T_i = sum_j (P^-1)_ij phi_j.
 
 The descent starts where Burg's spectrum has its peaks.  With A(z) the prediction polynomial of
 order n of the moments taken as autocorrelations, the mean of |A(e^(i theta))|^2 is E, the error of
@@ -37,11 +38,12 @@ from .lumps import (
     allocate_lumps,
     describe,
     divide,
+    make_room,
     minimise_model,
 )
 from .panels import place, survey
-from .recurrence import series, table
-from .stieltjes import mean_of, project, stieltjes, sum_series
+from .recurrence import table
+from .stieltjes import expand, mean_of, project, stieltjes, sum_series
 
 MOST_PANELS = 256
 MOST_GAPS = 256
@@ -61,11 +63,17 @@ START_DEPTH, START_ERROR = 20.0, -20.0
 ALPHAS = (0.5, 0.2, 1.0)
 # A start with a decrement beyond this is too sharp to be left by steps of any kind.
 HOPELESS = 1e3
-# The floor up to which a degree counts; after so many steps the trust is cut to a tenth.
-TRUST, DISTRUST = 1.0, 0.03
+# The floor up to which a degree counts.  It is cut to a tenth after so many steps, and wherever a
+# step came to less than STUCK of its length, which may be so often.
+# One value for each attempt, the last of which starts from the uniform density.
+TRUST = (0.01, 1.0, 0.01)
 PATIENCE = 12
-# Shares of the floor that g must exceed: the first, and those tried when no step is left.
-SOFTNESS = (1.0, 0.03, 0.0)
+STUCK = 0.02
+OFTEN = 4
+# Moments are to be met to this, whatever the floor says, when no step is left at first; after that
+# the trust is raised tenfold, so often.
+AIM = 1e-11
+RAISES = 3
 # Newton's step is believed where E[K min(1, dq^2)], K = sum phi_j^2, is below this: K is what one
 # node more of the density's change can do to the Hessian.
 BELIEVED = 0.01
@@ -77,21 +85,20 @@ POLISHED, STILL = 1e-6, 1e-10
 EXACT, GOOD, ENOUGH = 1e-13, 1e-11, 1e-10
 # Log density that an unseen place may not reach; what counts as unseen, of nodes and of a trial.
 VISIBLE, UNSEEN, FAINT = -24.0, -28.0, -20.0
+# No attempt begins, and no step, after so many evaluations of the density for one column.
+MOST_EVALUATIONS = 300
 # How often unseen places join the model: before the step is tried, and after.
 FORESEEN, EXCHANGES = 6, 8
 # A step is accepted when D rises at its end by less than this share of its fall at the beginning;
 # otherwise it is cut to this length, so often for the model's step and for Newton's.
 STEEP = 0.7
 CUT = 0.4
-MODEL_CUTS, NEWTON_CUTS = 7, 40
-# Coefficients of degrees that do not count are cleared of noise: far from the density their
-# polynomials are large enough to make a peak of it.
-NOISE = 1e-11
+MODEL_CUTS, NEWTON_CUTS = 4, 12
 
 Work = namedtuple(
     "Work",
     "t w p q change share label own phi centred left right gap_left gap_right gap_t gap_w gap_q "
-    "gap_change gap_own high low R mu noise g y x trial c A before first",
+    "gap_change gap_own high_at high low R R_before mu noise g y kept x trial c A before first",
 )
 
 
@@ -120,9 +127,12 @@ def allocate(k, nodes):
         np.empty(watched),
         np.empty(watched),
         np.empty((k + 1, watched)),
+        np.empty(MOST_GAPS, np.int64),
         np.empty((k + 1, k + 1)),
         np.empty((k + 1, k + 1)),
         np.empty((3, k)),
+        np.empty((3, k)),
+        np.empty(k + 1),
         np.empty(k + 1),
         np.empty(k + 1),
         np.empty(k + 1),
@@ -267,7 +277,7 @@ def start(m, rec, rule, cap, work):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def normalise(n, watched, work):
-    """q to a log density, on the nodes and in the gaps; its probabilities into p."""
+    """q to a log density, on the nodes and in the gaps, p its probabilities; what q lost."""
     peak = -np.inf
     for i in range(n):
         peak = max(peak, work.q[i])
@@ -282,11 +292,15 @@ def normalise(n, watched, work):
         work.q[i] -= shift
     for i in range(watched):
         work.gap_q[i] -= shift
+    return shift
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def gradient(n, trust, softness, work):
-    """g and the aim mu it is counted from; returns (decrement, its floor, degrees that count)."""
+def gradient(n, trust, strict, work):
+    """g and the aim mu it is counted from; returns (decrement, its floor, degrees that count).
+
+    Strict: P^-1 stands in work.high, and g_j is left alone only while it moves no moment by AIM.
+    """
     mu, noise, g = work.mu, work.noise, work.g
     k = g.shape[0] - 1
     g[:] = 0.0
@@ -298,7 +312,12 @@ def gradient(n, trust, softness, work):
             break
         expected = dot(work.p, work.own[j], n)
         gap = expected - mu[j]
-        gap = math.copysign(max(0.0, abs(gap) - softness * noise[j]), gap)
+        slack = noise[j]
+        if strict:
+            for i in range(j, k + 1):
+                if slack * abs(work.high[i, j]) > AIM:
+                    slack = AIM / abs(work.high[i, j])
+        gap = math.copysign(max(0.0, abs(gap) - slack), gap)
         g[j] = gap
         mu[j] = expected - gap
         used = j
@@ -337,33 +356,48 @@ def moment_error(m, rec, n, work):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def model_step(n, watched, nodes, used, clusters, work, lumps, scratch):
-    """The model of the density and the step x to its minimum; returns (number of terms, found)."""
+def model_step(n, gaps, nodes, used, clusters, work, lumps, scratch):
+    """The model of the density and the step x to its minimum; returns the number of terms."""
     x, mu, own, gap_own = work.x, work.mu, work.own, work.gap_own
+    watched = gaps * WATCHED
     table(work.gap_t, watched, work.R, gap_own)
     describe(own, used, work.p, work.first, clusters, work.share, work.centred, lumps)
     terms = clusters
-    found = False
+    known = 0
+    x[:] = 0.0
     for _ in range(FORESEEN):
-        x[:] = 0.0
-        found = minimise_model(lumps, terms, clusters, mu[1:], used, x[1:], scratch)
-        if not found:
-            break
-        before = terms
+        minimise_model(lumps, terms, known, clusters, mu[1:], used, x[1:], scratch)
+        terms = make_room(lumps, terms, clusters, used, x[1:], scratch)
+        known = terms
         sum_series(x, gap_own, watched, work.gap_change)
-        for i in range(0, watched, WATCHED):
-            at = highest(work.gap_q, work.gap_change, i, i + WATCHED, np.inf)
-            if at >= 0 and work.gap_q[at] + work.gap_change[at] > VISIBLE and terms < MOST_TERMS:
-                log_mass = work.gap_q[at] + math.log(work.gap_w[at])
-                terms = add_point(lumps, terms, log_mass, gap_own, at, used)
+        for i in range(gaps):
+            work.high_at[i] = highest(
+                work.gap_q, work.gap_change, i * WATCHED, (i + 1) * WATCHED, np.inf
+            )
+        for i in range(gaps):
+            at = work.high_at[i]
+            level = work.gap_q[at] + work.gap_change[at]
+            if not level > VISIBLE or terms == MOST_TERMS:
+                continue
+            # of gaps side by side only the highest
+            if i > 0 and work.gap_right[i - 1] == work.gap_left[i]:
+                other = work.high_at[i - 1]
+                if work.gap_q[other] + work.gap_change[other] > level:
+                    continue
+            if i + 1 < gaps and work.gap_right[i] == work.gap_left[i + 1]:
+                other = work.high_at[i + 1]
+                if work.gap_q[other] + work.gap_change[other] > level:
+                    continue
+            log_mass = work.gap_q[at] + math.log(work.gap_w[at])
+            terms = add_point(lumps, terms, log_mass, gap_own, at, used)
         sum_series(x, own, n, work.change)
         for i in range(0, n, nodes):
             at = highest(work.q, work.change, i, i + nodes, UNSEEN)
             if at >= 0 and work.q[at] + work.change[at] > VISIBLE and terms < MOST_TERMS:
                 terms = add_point(lumps, terms, work.q[at] + math.log(work.w[at]), own, at, used)
-        if terms == before or terms == MOST_TERMS:
+        if terms == known:
             break
-    return terms, found
+    return terms
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -442,13 +476,10 @@ def search(rule, error, decrement, used, modelled, terms, clusters, work, lumps,
                 exchanges += 1
                 more = learn(n, nodes, peak + math.log(total), used, terms, work, lumps)
                 if more > terms:
-                    terms = more
-                    x[:] = 0.0
-                    found = minimise_model(
-                        lumps, terms, clusters, work.mu[1:], used, x[1:], scratch
-                    )
+                    minimise_model(lumps, more, terms, clusters, work.mu[1:], used, x[1:], scratch)
+                    terms = make_room(lumps, more, clusters, used, x[1:], scratch)
                     slope = fall(x, g)
-                    if found and slope < 0.0:
+                    if slope < 0.0:
                         length = 1.0
                         continue
         cuts += 1
@@ -465,130 +496,141 @@ def search(rule, error, decrement, used, modelled, terms, clusters, work, lumps,
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def attempt(m, rec, rule, limit, trust, cap, R, y, info, work, lumps, scratch):
-    """One descent. R, y and info[4] (the moment error) are replaced by anything better.
+    """One descent from a start of order `cap` at most.
 
-    Returns (code, steps, evaluations, a lower cap for the start or -1).
+    R, y and info are replaced by anything with a lower moment error.  Returns (code, a lower cap
+    with which to begin again or -1); work is added to info.
     """
     nodes = rule[0].shape[0]
     k = m.shape[0] - 1
     order, evaluations = start(m, rec, rule, cap, work)
+    info[1] += evaluations + 1
     error = ROUGH
     n, _, gaps = lay(work.c, rec, rule, DEPTH, error, work)
-    evaluations += 1
     if n < 0:
-        return STALLED, 0, evaluations, order - 2
+        return STALLED, order - 2
     table(work.t, n, rec, work.phi)
     sum_series(work.c, work.phi, n, work.q)
     watched = watch(gaps, work)
     table(work.gap_t, watched, rec, work.gap_own)
     sum_series(work.c, work.gap_own, watched, work.gap_q)
-    soft = 0
+    raised = -1
     cut = False
-    degree = order  # of q
-    best = np.inf
+    stuck = 0
+    work.R_before[:, :] = rec
+    work.trial[:] = work.c
     for steps in range(limit + 1):
         normalise(n, watched, work)
         if not stieltjes(work.t, n, work.p, work.R, work.own, work.change):
-            return STALLED, steps, evaluations, -1
+            return STALLED, -1
+        # Far from the density the higher polynomials are so large that the noise of a projection
+        # would raise peaks there: their coefficients are carried over.
+        expand(work.R, work.R_before, work.high)
+        for j in range(k + 1):
+            work.kept[j] = 0.0
+            for i in range(j, k + 1):
+                work.kept[j] += work.trial[i] * work.high[i, j]
         mean_of(m, work.R, rec, work.high, work.low, work.mu, work.noise)
-        believed = trust * 0.1 ** (steps // PATIENCE)
-        decrement, floor, used = gradient(n, believed, SOFTNESS[soft], work)
+        if steps % PATIENCE == PATIENCE - 1:
+            trust *= 0.1
+        if raised >= 0:
+            expand(work.R, rec, work.high)
+        believed = trust * 10.0 ** max(0, raised)
+        decrement, floor, used = gradient(n, believed, raised >= 0, work)
         if steps == 0 and order > 0 and not decrement < HOPELESS:
-            return STALLED, 0, evaluations, order - 2
+            return STALLED, order - 2
         doubted = doubt(n, used, work)
         project(work.q, work.own, n, work.p, work.y, work.change)
-        for j in range(used + 1, k + 1):
-            if j > degree or abs(work.y[j]) < NOISE:
-                work.y[j] = 0.0
+        work.y[used + 1 :] = work.kept[used + 1 :]
+        if not info[4] < np.inf:
+            R[:, :] = work.R
+            y[:] = work.y
         if decrement < POLISHED and error == FINE:
             worst = moment_error(m, rec, n, work)
-            best = min(best, worst)
             if worst < info[4]:
                 R[:, :] = work.R
                 y[:] = work.y
                 info[2], info[3], info[4], info[5], info[6] = decrement, floor, worst, used, n
             if worst < EXACT or (worst < GOOD and decrement < 10.0 * STILL):
-                return CONVERGED, steps, evaluations, -1
+                return CONVERGED, -1
             if decrement < STILL:
-                if soft == len(SOFTNESS) - 1:
-                    return (CONVERGED if best < ENOUGH else STALLED), steps, evaluations, -1
-                soft += 1
+                if raised == RAISES or (raised >= 0 and info[4] < ENOUGH):
+                    return (CONVERGED if info[4] < ENOUGH else STALLED), -1
+                raised += 1
         if decrement < POLISHED or doubted < NEAR:
             error = FINE
-        if steps == limit:
+        if steps == limit or info[1] > MOST_EVALUATIONS:
             break
         clusters = divide(work.q, n, work.first)
         terms = 0
-        modelled = clusters <= MOST_CLUSTERS and (cut or (clusters > 1 and not doubted < BELIEVED))
-        degree = max(degree, used)
+        modelled = clusters <= MOST_CLUSTERS and (cut or not doubted < BELIEVED)
         if modelled:
-            terms, modelled = model_step(n, watched, nodes, used, clusters, work, lumps, scratch)
-        if not modelled:
+            terms = model_step(n, gaps, nodes, used, clusters, work, lumps, scratch)
+        else:
             work.x[:] = -work.g
+        work.R_before[:, :] = work.R
         n, gaps, tried, length = search(
             rule, error, decrement, used, modelled, terms, clusters, work, lumps, scratch
         )
-        evaluations += tried
+        info[0] += 1
+        info[1] += tried
         if n < 0:
-            return (CONVERGED if best < ENOUGH else STALLED), steps, evaluations, -1
+            return (CONVERGED if info[4] < ENOUGH else STALLED), -1
         cut = length < 1.0
+        if length < STUCK:
+            stuck += 1
+            trust *= 0.1
+            if stuck == OFTEN:
+                return (CONVERGED if info[4] < ENOUGH else STALLED), -1
         watched = watch(gaps, work)
         table(work.gap_t, watched, work.R, work.gap_own)
         sum_series(work.trial, work.gap_own, watched, work.gap_q)
-    return OUT_OF_STEPS, limit, evaluations, -1
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def certain(m, rec, rule, limit, R, y, info, work, lumps, scratch):
-    """One column: attempts until one converges; the best (R, y) of all. Returns a code."""
-    k = m.shape[0] - 1
-    info[:] = 0.0
-    info[4] = np.inf
-    R[:, :] = rec
-    y[:] = 0.0
-    code = STALLED
-    for trial in range(3):
-        trust = DISTRUST if trial == 1 else TRUST
-        cap = 0 if trial == 2 else k
-        while True:
-            code, steps, evaluations, lower = attempt(
-                m, rec, rule, limit, trust, cap, R, y, info, work, lumps, scratch
-            )
-            info[0] += steps
-            info[1] += evaluations
-            if lower < 0:
-                break
-            cap = lower
-        if not info[4] < np.inf:
-            R[:, :] = work.R
-            y[:] = work.y
-        if code == CONVERGED:
-            break
-    return code
+    return OUT_OF_STEPS, -1
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def certain_columns(m, rec, rule, limit, recurrence, y, codes, info, peaks, number):
-    """`certain` for every row of m (columns, k+1), Chebyshev moments; rule: `panel_rule(k)`.
+    """Every row of m (columns, k+1), Chebyshev moments; rule: `panel_rule(k)`; limit: steps.
 
-    recurrence (columns, 3, k), y (columns, k+1): log p = sum y_j phi_j, phi by that recurrence.
-    info (columns, 7): steps, evaluations, decrement, its floor, largest moment error on the nodes,
-    degrees that counted, nodes.  peaks[:number], the local maxima of each density.
+    recurrence (columns, 3, k), y (columns, k+1): log p = sum y_j phi_j, phi by that recurrence, the
+    best of all attempts.  info (columns, 7): steps, evaluations, decrement, its floor, largest
+    moment error on the nodes, degrees that counted, nodes.  peaks[:number], the local maxima.
     """
-    nodes = rule[0].shape[0]
     k = m.shape[1] - 1
-    work = allocate(k, nodes)
+    basis = rec.copy()
+    work = allocate(k, rule[0].shape[0])
     lumps, scratch = allocate_lumps(k)
     for i in range(m.shape[0]):
-        codes[i] = certain(
-            m[i], rec, rule, limit, recurrence[i], y[i], info[i], work, lumps, scratch
-        )
-        n, _, _ = lay(y[i], recurrence[i], rule, DEPTH, FINE, work)
+        R, out = recurrence[i], y[i]
+        info[i] = 0.0
+        info[i, 4] = np.inf
+        trial = 0
+        cap = k
+        while trial < len(TRUST) and info[i, 1] < MOST_EVALUATIONS:
+            codes[i], cap = attempt(
+                m[i],
+                basis,
+                rule,
+                limit,
+                TRUST[trial],
+                cap,
+                R,
+                out,
+                info[i],
+                work,
+                lumps,
+                scratch,
+            )
+            if codes[i] == CONVERGED:
+                break
+            if cap < 0:
+                trial += 1
+                cap = 0 if trial == len(TRUST) - 1 else k
+        n, _, _ = lay(out, R, rule, DEPTH, FINE, work)
         number[i] = 0
         if n > 0:
-            table(work.t, n, recurrence[i], work.own)
-            sum_series(y[i], work.own, n, work.q)
-            normalise(n, 0, work)
-            y[i, 0] += work.q[0] - series(y[i], recurrence[i], work.t[0])
+            table(work.t, n, R, work.own)
+            sum_series(out, work.own, n, work.q)
+            out[0] -= normalise(n, 0, work)
             number[i] = summits(n, work.t, work.w, work.p, peaks[i])
             info[i, 6] = n

@@ -37,13 +37,17 @@ from .dual import dot3
 VALLEY = 2.0
 # So many clusters at most, and with the points so many terms.
 MOST_CLUSTERS = 30
-MOST_TERMS = 64
+MOST_TERMS = 128
 # A primal-dual step changes a log mass by this at most, and stops when none changes by SETTLED.
 LONGEST = 5.0
 MOST_DUAL_STEPS = 40
 SETTLED = 0.01
-# Masses below exp(LIGHTEST) weigh nothing; heavier ones than exp(HEAVIEST) are out of the way.
+# Log masses are kept in these bounds; below FORGOTTEN they need not settle.
 LIGHTEST, FORGOTTEN, HEAVIEST = -80.0, -50.0, 5.0
+# What a term that has just joined may weigh at first.
+NEWCOMER = -2.0
+# Points with less are left out when there is no room.
+IDLE = -36.0
 # Damped Newton stops when the terms that matter change by less than this.
 MOST_NEWTON_STEPS = 20
 CALM = 0.1
@@ -196,15 +200,17 @@ def solve_positive(H, b, x, n):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def travel(lumps, terms, count, mu, used, x, scratch):
-    """The minimum of G by primal-dual Newton from x = 0; x is the best point met; steps taken."""
+def travel(lumps, terms, known, count, mu, used, x, scratch):
+    """The minimum of G by primal-dual Newton from x; x is the best point met; steps taken.
+
+    The first `known` terms have taken part before, and keep their masses.
+    """
     nu, e, _, _, _, G, H, b, d, best = scratch
-    for l in range(terms):
-        nu[l] = max(lumps.log_mass[l], -60.0)
+    norm = -exponents(lumps, terms, count, used, x, G, e)
+    for l in range(known, terms):
+        nu[l] = min(max(e[l] + norm, LIGHTEST), NEWCOMER if known > 0 else 0.0)
     for j in range(used):
-        x[j] = 0.0
-        best[j] = 0.0
-    norm = 0.0
+        best[j] = x[j]
     least = np.inf
     steps = 0
     while steps < MOST_DUAL_STEPS:
@@ -270,7 +276,7 @@ def travel(lumps, terms, count, mu, used, x, scratch):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def settle(lumps, terms, count, mu, used, x, scratch):
-    """Damped Newton on G from x, in place; False where the Hessian gives out."""
+    """Damped Newton on G from x, in place, until the Hessian gives out."""
     _, e, share, slope, curve, G, H, b, d, _ = scratch
     for _ in range(MOST_NEWTON_STEPS):
         top = exponents(lumps, terms, count, used, x, G, e)
@@ -304,7 +310,7 @@ def settle(lumps, terms, count, mu, used, x, scratch):
             b[j] = mu[j] - b[j]
             H[j, j] += 1e-14
         if not solve_positive(H, b, d, used):
-            return False
+            break
         falling = 0.0
         aim = 0.0
         for j in range(used):
@@ -336,7 +342,6 @@ def settle(lumps, terms, count, mu, used, x, scratch):
             x[j] += length * d[j]
         if worst < CALM:
             break
-    return True
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -369,7 +374,24 @@ def line(e, slope, curve, terms, aim, falling):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def minimise_model(lumps, terms, count, mu, used, x, scratch):
-    """x of the least G; False where it could not be had."""
-    travel(lumps, terms, count, mu, used, x, scratch)
-    return settle(lumps, terms, count, mu, used, x, scratch)
+def minimise_model(lumps, terms, known, count, mu, used, x, scratch):
+    """x of the least G, from x; the first `known` terms took part in finding that."""
+    travel(lumps, terms, known, count, mu, used, x, scratch)
+    settle(lumps, terms, count, mu, used, x, scratch)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def make_room(lumps, terms, count, used, x, scratch):
+    """Leave out the points that x makes nothing of, if many; returns the number of terms."""
+    if terms < 3 * MOST_TERMS // 4:
+        return terms
+    nu, e = scratch.nu, scratch.e
+    top = exponents(lumps, terms, count, used, x, scratch.G, e)
+    kept = count
+    for l in range(count, terms):
+        if e[l] - top > IDLE:
+            lumps.log_mass[kept] = lumps.log_mass[l]
+            lumps.mean[kept] = lumps.mean[l]
+            nu[kept] = nu[l]
+            kept += 1
+    return kept

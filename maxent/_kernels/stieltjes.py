@@ -89,6 +89,25 @@ def accumulate(high, low, j, i, xh, xl, share):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def expand(R, rec, inverse):
+    """T_i = sum_j inverse_ij phi_j, row by row, from  a t phi_j = phi_{j+1} - b phi_j + d phi_{j-1}
+    with the rows a, b, d of R.
+    """
+    k = R.shape[1]
+    inverse[:, :] = 0.0
+    inverse[0, 0] = 1.0
+    for i in range(k):
+        for j in range(i + 1):
+            share = rec[0, i] * inverse[i, j] / R[0, j]
+            inverse[i + 1, j + 1] += share
+            inverse[i + 1, j] += rec[1, i] * inverse[i, j] - share * R[1, j]
+            if j > 0:
+                inverse[i + 1, j - 1] += share * R[2, j]
+        for j in range(i):
+            inverse[i + 1, j] -= rec[2, i] * inverse[i - 1, j]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def sum_series(y, own, n, out):
     """sum_j y_j own[j, i] into out[i]."""
     for i in range(n):
