@@ -52,6 +52,7 @@ Letters: t reference coordinate, m moments (columns, k+1), q polynomial, order =
 from __future__ import annotations
 
 import dataclasses
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -197,11 +198,20 @@ class Witness:
     def _exact(self, double_roots, simple_roots):
         """E[q], Σ |q_i| error_i and max |q_i| as fractions."""
         q = self._exact_coefficients(double_roots, simple_roots)
-        value = sum(c * Fraction(float(m)) for c, m in zip(q, self.moments, strict=False))
-        slack = sum(abs(c) * Fraction(float(e)) for c, e in zip(q, self.error, strict=False))
-        return value, slack, max(abs(c) for c in q)
+        q, whole = _whole(q)
+        moments, moment_unit = _whole([float(m) for m in self.moments[: len(q)]])
+        error, error_unit = _whole([float(e) for e in self.error[: len(q)]])
+        value = sum(c * m for c, m in zip(q, moments, strict=True))
+        slack = sum(abs(c) * e for c, e in zip(q, error, strict=True))
+        return (
+            Fraction(value, whole * moment_unit),
+            Fraction(slack, whole * error_unit),
+            Fraction(max(abs(c) for c in q), whole),
+        )
 
     def _exact_coefficients(self, double_roots, simple_roots, number=Fraction):
+        if number is Fraction and self.basis.name == "chebyshev":
+            return self._chebyshev_coefficients(double_roots, simple_roots)
         recurrence = self.basis.recurrence(max(self.order, 1))
         a, b, d = ([number(float(v)) for v in row] for row in recurrence)
         q = [number(self.sign)]
@@ -227,6 +237,25 @@ class Witness:
         for _ in range(self.upper):
             times(-1, number(1))
         return q
+
+    def _chebyshev_coefficients(self, double_roots, simple_roots):
+        """The same fractions, by whole numbers over one denominator: t T_j = (T_{j+1} + T_{j-1})/2
+        needs no other, and fractions would be reduced at every step.
+        """
+        roots = [root for r in double_roots for root in (r, r)] + list(simple_roots)
+        roots = [*roots, *[-1] * self.lower, *[1] * self.upper]
+        q = [self.sign * (-1) ** self.upper]
+        whole = 1
+        for root in roots:  # 2 q (below t - above)
+            above, below = root.as_integer_ratio()
+            new = [-2 * above * c for c in q] + [0]
+            for j, c in enumerate(q):
+                c *= below
+                new[j + 1] += c
+                new[abs(j - 1)] += c
+            q = new
+            whole *= 2 * below
+        return [Fraction(c, whole) for c in q]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -640,6 +669,13 @@ def _twist(i, side):
     inner = [r for j, r in zip(range(first, i + 1, 2), roots, strict=True) if 0 < j < i]
     last = range(first, i + 1, 2)[-1]
     return inner, int(last == i), int(first == 0)
+
+
+def _whole(values):
+    """(whole numbers, their common denominator) of fractions or floats."""
+    pairs = [value.as_integer_ratio() for value in values]
+    unit = math.lcm(*(below for _, below in pairs))
+    return [above * (unit // below) for above, below in pairs], unit
 
 
 def _float(fraction):
