@@ -24,11 +24,13 @@ from functools import lru_cache
 
 import numpy as np
 
-from maxent._kernels import descent, fast
+from maxent._kernels import certain, descent, evaluation, fast
 from maxent.quadrature import clenshaw_curtis, gauss_legendre, panel_rule
 
 MOST_STEPS = 300
 ORDINARY_STEPS = 50  # of the shortcut
+PLAIN_STEPS = 60  # of plain Newton on an interval, before the column counts as hard
+CERTAIN_STEPS = 80  # of an attempt at a hard column
 MOST_PEAKS = 24
 
 # Nodes of the shortcut's rules: the first is enough for nine ordinary columns in ten, the last for
@@ -44,13 +46,16 @@ class Minimum:
     """Where the descent of each column ended; every array begins with the axis (columns,).
 
     coefficients (k+1): c, with c_0 = -log Z, of the polynomials whose recurrence is series (3, k):
-    the support's basis, or where that would lose digits those orthonormal under p.
+    the support's basis, or where that would lose digits (`own`) those orthonormal under p.
+    named (k+1): the same in the support's basis, rounded once.
     code: see `_kernels.descent`.  orthonormal (k+1, k+1): P.  expected (k+1): E[φ_j] as the
     solver's own rule has it.  sizes (k+1): √E[φ_j²].  steps, evaluations, decrement, blur (rounding
     of the decrement), used (degrees).  peaks, number, edges: for the certificate.
     """
 
     coefficients: np.ndarray
+    named: np.ndarray
+    own: np.ndarray
     series: np.ndarray
     code: np.ndarray
     orthonormal: np.ndarray
@@ -115,6 +120,8 @@ def minimise(support, moments, start, limit=MOST_STEPS):
     steps, evaluations, decrement, blur, _, used, _ = info.T
     return Minimum(
         coefficients,
+        coefficients.copy(),
+        np.zeros(columns, bool),
         np.tile(support.basis.recurrence(k), (columns, 1, 1)),
         code,
         orthonormal,
@@ -128,6 +135,51 @@ def minimise(support, moments, start, limit=MOST_STEPS):
         peaks,
         number,
         edges,
+    )
+
+
+def minimise_on_interval(support, moments, limit=CERTAIN_STEPS):
+    """A Minimum for Chebyshev moments (columns, k+1) of any kind, spikes and end-point layers too.
+
+    Every density is held in its own polynomials (`_kernels.certain`).
+    """
+    columns, size = moments.shape
+    k = size - 1
+    basis = support.basis
+    recurrence, y = np.zeros((columns, 3, k)), np.zeros((columns, size))
+    code, info = np.empty(columns, np.int64), np.zeros((columns, 7))
+    peaks, number = np.zeros((columns, MOST_PEAKS)), np.zeros(columns, np.int64)
+    rule = panel_rule(k)
+    certain.certain_columns(
+        moments, basis.recurrence(k), rule, limit, recurrence, y, code, info, peaks, number
+    )
+    P, expected = np.zeros((columns, size, size)), np.full((columns, size), np.nan)
+    sizes, named = np.ones((columns, size)), np.full((columns, size), np.nan)
+    for j in range(columns):
+        P[j] = basis.coefficients_of(recurrence[j])
+        named[j] = y[j] @ P[j]
+        t, p = evaluation.nodes(y[j], recurrence[j], support.ends, rule)
+        if t.size:
+            phi = basis.evaluate(t, k)
+            expected[j], sizes[j] = p @ phi, np.sqrt(p @ phi**2)
+    steps, evaluations, decrement, blur, _, used, _ = info.T
+    return Minimum(
+        y,
+        named,
+        np.ones(columns, bool),
+        recurrence,
+        code,
+        P,
+        expected,
+        sizes,
+        steps.astype(int),
+        evaluations.astype(int),
+        decrement.copy(),
+        blur.copy(),
+        used.astype(int),
+        peaks,
+        number,
+        np.tile([-1.0, 1.0], (columns, 1)),
     )
 
 

@@ -25,6 +25,8 @@ from maxent.support import Discrete, Interval, Support, as_support
 KINDS = ("raw", "central", "standardized", "chebyshev")
 MAX_DEGREE = 64
 HALF_ULP = 2.0**-53
+CANCELLED = 2.0**-50
+WIDEST = 2.0**1022  # half a range that would overflow
 # A constant column gets a range this much wider than itself, so that it has a frame.
 CONSTANT_MARGIN = 2.0**-10
 
@@ -113,7 +115,7 @@ class MomentProblem:
                 notes[j] = f"{int(missing[j])} of {sample.columns[j].size} values are NaN"
             elif count[j] == 0:
                 notes[j] = "no value is left"
-            elif not np.isfinite(high[j] - low[j]):
+            elif not (np.isfinite([low[j], high[j]]).all() and high[j] / 2 - low[j] / 2 < WIDEST):
                 notes[j] = f"a value is infinite or too large ({low[j]:g} … {high[j]:g})"
         finite = np.array([note is None for note in notes])
         low, high = np.where(finite, low, -1.0), np.where(finite, high, 1.0)
@@ -159,7 +161,8 @@ def _from_powers(given, support, kind):
     variance = given[:, 2] if size > 2 else np.ones(columns)
     centre, unit = np.zeros(columns), np.ones(columns)
     if kind == "raw":
-        variance = variance - mean**2 if size > 2 else variance
+        if size > 2:  # a difference that is all rounding says nothing of the spread
+            variance = np.where(variance - mean**2 > CANCELLED * mean**2, variance - mean**2, 0.0)
     elif size > 2 or kind == "central":
         centre = mean
         power[:, 1] = 0.0

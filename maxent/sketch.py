@@ -75,7 +75,7 @@ class Sample:
         if self.weights is None:
             return count
         kept = [self.weights[~np.isnan(column)] for column in self.columns]
-        with np.errstate(invalid="ignore"):
+        with np.errstate(all="ignore"):
             return np.array([w.sum() ** 2 / (w @ w) for w in kept])
 
     def moments(self, support, loc, scale, degree):

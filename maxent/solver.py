@@ -14,6 +14,7 @@ from numba import config
 
 from maxent import dual, existence
 from maxent._kernels.window import BOUNDED, HALF
+from maxent.basis import OwnBasis
 from maxent.certificate import BELIEVED, Certificate, Messages, certify, digits_left
 from maxent.density import Density
 from maxent.feasibility import BOUNDARY, INFEASIBLE, examine, examine_discrete
@@ -157,6 +158,7 @@ class _Findings:
         self.numbers = np.full((columns, len(NUMBERS)), np.nan)
         self.numbers[:, :2] = 0.0
         self.atoms = np.full(columns, None)
+        self.own = {}  # column: (coefficients, OwnBasis), where the named basis would lose digits
         self.reasons = {}  # column: what happened, in words, or a function that says it
 
     def open(self):
@@ -204,6 +206,7 @@ def _answer(problem, notes, throw):
         findings.certificate(),
         problem.batch_shape,
         problem.samples,
+        findings.own,
     )
 
 
@@ -248,9 +251,12 @@ def _take_shortcut(problem, findings):
 
 def _take_the_certain_path(problem, findings):
     index = findings.open()
-    part = _columns(problem, index)
+    part, support = _columns(problem, index), problem.support
     minimum, ladder = _minimise(part)
-    status, moment_error, mass_error, condition, digits = certify(part, minimum)
+    verdict = certify(part, minimum)
+    if support.ends == BOUNDED and support.atoms_of_reference() is None:
+        _try_harder(part, minimum, verdict)
+    status, moment_error, mass_error, condition, digits = verdict
     code = np.array([s.value for s in status])
     if ladder is not None:
         code[ladder.refused] = Status.NO_MAXIMUM.value
@@ -258,10 +264,13 @@ def _take_the_certain_path(problem, findings):
             findings.reasons[index[i]] = partial(_why_no_maximum, part, ladder, i)
         for i in np.flatnonzero((code == Status.SOLVED.value) & (minimum.number > 1)):
             findings.reasons[index[i]] = partial(_satellites, part, minimum, i)
+    for i in np.flatnonzero((code == Status.SOLVED.value) & minimum.own):
+        basis = OwnBasis(support.basis.name, _read_only(minimum.series[i]))
+        findings.own[int(index[i])] = _read_only(minimum.coefficients[i]), basis
     findings.put(
         index,
         code,
-        minimum.coefficients,
+        minimum.named,
         minimum.steps,
         minimum.evaluations,
         minimum.decrement,
@@ -270,6 +279,12 @@ def _take_the_certain_path(problem, findings):
         condition,
         digits,
     )
+
+
+def _read_only(array):
+    array = array.copy()
+    array.setflags(write=False)
+    return array
 
 
 def _in_blocks(function, *arrays):
@@ -314,9 +329,24 @@ def _minimise(problem):
     """(Minimum, Ladder or None)."""
     support = problem.support
     if support.ends == BOUNDED:
-        return dual.minimise(support, problem.moments, np.zeros(problem.moments.shape)), None
+        start = np.zeros(problem.moments.shape)
+        return dual.minimise(support, problem.moments, start, dual.PLAIN_STEPS), None
     ladder = existence.minimise(support, problem.moments, problem.error)
     return ladder.minimum, ladder
+
+
+def _try_harder(problem, minimum, verdict):
+    """Spikes, satellites and layers on an interval: minimum and verdict are mended in place."""
+    index = np.flatnonzero(verdict[0] != Status.SOLVED)
+    if not index.size:
+        return
+    part = _columns(problem, index)
+    again = dual.minimise_on_interval(problem.support, part.moments)
+    second = certify(part, again)
+    better = second[0] == Status.SOLVED
+    minimum.put(index[better], again.pick(better))
+    for first, other in zip(verdict, second, strict=True):
+        first[index[better]] = other[better]
 
 
 def _why_no_maximum(problem, ladder, i):

@@ -138,8 +138,7 @@ class RealLine(Support):
 
     def frame(self, mean, variance):
         spread = np.sqrt(np.maximum(variance, 0.0))
-        floor = 1e-9 * np.maximum(np.abs(mean), 1e-300)
-        return mean, np.where(spread > floor, spread, np.where(mean == 0.0, 1.0, np.abs(mean)))
+        return mean, np.where(spread > 0.0, spread, np.where(mean == 0.0, 1.0, np.abs(mean)))
 
     def __repr__(self):
         return "(-inf, inf)"
