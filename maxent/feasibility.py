@@ -197,8 +197,10 @@ class Witness:
 
     def _exact(self, double_roots, simple_roots):
         """E[q], Σ |q_i| error_i and max |q_i| as fractions."""
-        q = self._exact_coefficients(double_roots, simple_roots)
-        q, whole = _whole(q)
+        if self.basis.name == "chebyshev":
+            q, whole = self._whole_chebyshev(double_roots, simple_roots)
+        else:
+            q, whole = _whole(self._exact_coefficients(double_roots, simple_roots))
         moments, moment_unit = _whole([float(m) for m in self.moments[: len(q)]])
         error, error_unit = _whole([float(e) for e in self.error[: len(q)]])
         value = sum(c * m for c, m in zip(q, moments, strict=True))
@@ -211,7 +213,8 @@ class Witness:
 
     def _exact_coefficients(self, double_roots, simple_roots, number=Fraction):
         if number is Fraction and self.basis.name == "chebyshev":
-            return self._chebyshev_coefficients(double_roots, simple_roots)
+            q, whole = self._whole_chebyshev(double_roots, simple_roots)
+            return [Fraction(c, whole) for c in q]
         recurrence = self.basis.recurrence(max(self.order, 1))
         a, b, d = ([number(float(v)) for v in row] for row in recurrence)
         q = [number(self.sign)]
@@ -238,9 +241,9 @@ class Witness:
             times(-1, number(1))
         return q
 
-    def _chebyshev_coefficients(self, double_roots, simple_roots):
-        """The same fractions, by whole numbers over one denominator: t T_j = (T_{j+1} + T_{j-1})/2
-        needs no other, and fractions would be reduced at every step.
+    def _whole_chebyshev(self, double_roots, simple_roots):
+        """The same as whole numbers over one denominator, (numbers, denominator): fractions would
+        be reduced at every step, and t T_j = (T_{j+1} + T_{j-1})/2 needs no other.
         """
         roots = [root for r in double_roots for root in (r, r)] + list(simple_roots)
         roots = [*roots, *[-1] * self.lower, *[1] * self.upper]
@@ -255,7 +258,7 @@ class Witness:
                 new[abs(j - 1)] += c
             q = new
             whole *= 2 * below
-        return [Fraction(c, whole) for c in q]
+        return q, whole
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
