@@ -61,6 +61,8 @@ ROUGH, FINE = -30.0, -37.0
 START_DEPTH, START_ERROR = 20.0, -20.0
 # alpha of the start: the first to find the order n, then these.
 ALPHAS = (0.5, 0.2, 1.0)
+# D of the start falls and then rises with n: no higher n is tried after so many that were worse.
+ENOUGH_WORSE = 2
 # A start with a decrement beyond this is too sharp to be left by steps of any kind.
 HOPELESS = 1e3
 # The floor up to which a degree counts.  It is cut to a tenth after so many steps, and wherever a
@@ -70,10 +72,11 @@ TRUST = (0.01, 1.0, 0.01)
 PATIENCE = 12
 STUCK = 0.02
 OFTEN = 4
-# Moments are to be met to this, whatever the floor says, when no step is left at first; after that
-# the trust is raised tenfold, so often.
-AIM = 1e-11
-RAISES = 3
+# Where no step is left and a moment is off, the next aim is to meet all to this share of that, but
+# never less than the other; the floor counts no more.
+SHARE, AIM = 0.1, 1e-11
+# A degree is left out when so large a gradient moves no moment by the aim.
+LARGEST = 2.0
 # Newton's step is believed where E[K min(1, dq^2)], K = sum phi_j^2, is below this: K is what one
 # node more of the density's change can do to the Hessian.
 BELIEVED = 0.01
@@ -251,6 +254,7 @@ def start(m, rec, rule, cap, work):
     c[:] = 0.0
     least = math.log(2.0)
     best = 0
+    worse = 0
     evaluations = 0
     for order in range(2, cap + 1, 2):
         reached, error = levinson(m, order, work.A, work.before)
@@ -262,7 +266,12 @@ def start(m, rec, rule, cap, work):
         if d < least:
             least = d
             best = order
+            worse = 0
             c[:] = trial
+        else:
+            worse += 1
+            if worse == ENOUGH_WORSE:
+                break
     if best > 0:
         _, error = levinson(m, best, work.A, work.before)
         for alpha in ALPHAS[1:]:
@@ -296,10 +305,10 @@ def normalise(n, watched, work):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def gradient(n, trust, strict, work):
+def gradient(n, trust, aim, work):
     """g and the aim mu it is counted from; returns (decrement, its floor, degrees that count).
 
-    Strict: P^-1 stands in work.high, and g_j is left alone only while it moves no moment by AIM.
+    With an aim > 0, P^-1 in work.high, g_j is left alone while it moves no moment by that.
     """
     mu, noise, g = work.mu, work.noise, work.g
     k = g.shape[0] - 1
@@ -308,15 +317,18 @@ def gradient(n, trust, strict, work):
     floor = 0.0
     used = 0
     for j in range(1, k + 1):
-        if not noise[j] <= trust:
+        slack = noise[j]
+        if aim > 0.0:
+            most = 0.0
+            for i in range(j, k + 1):
+                most = max(most, abs(work.high[i, j]))
+            slack = aim / most
+            if not slack < LARGEST:
+                break
+        elif not slack <= trust:
             break
         expected = dot(work.p, work.own[j], n)
         gap = expected - mu[j]
-        slack = noise[j]
-        if strict:
-            for i in range(j, k + 1):
-                if slack * abs(work.high[i, j]) > AIM:
-                    slack = AIM / abs(work.high[i, j])
         gap = math.copysign(max(0.0, abs(gap) - slack), gap)
         g[j] = gap
         mu[j] = expected - gap
@@ -514,7 +526,7 @@ def attempt(m, rec, rule, limit, trust, cap, R, y, info, work, lumps, scratch):
     watched = watch(gaps, work)
     table(work.gap_t, watched, rec, work.gap_own)
     sum_series(work.c, work.gap_own, watched, work.gap_q)
-    raised = -1
+    aim = 0.0
     cut = False
     stuck = 0
     work.R_before[:, :] = rec
@@ -533,10 +545,9 @@ def attempt(m, rec, rule, limit, trust, cap, R, y, info, work, lumps, scratch):
         mean_of(m, work.R, rec, work.high, work.low, work.mu, work.noise)
         if steps % PATIENCE == PATIENCE - 1:
             trust *= 0.1
-        if raised >= 0:
+        if aim > 0.0:
             expand(work.R, rec, work.high)
-        believed = trust * 10.0 ** max(0, raised)
-        decrement, floor, used = gradient(n, believed, raised >= 0, work)
+        decrement, floor, used = gradient(n, trust, aim, work)
         if steps == 0 and order > 0 and not decrement < HOPELESS:
             return STALLED, order - 2
         doubted = doubt(n, used, work)
@@ -554,9 +565,9 @@ def attempt(m, rec, rule, limit, trust, cap, R, y, info, work, lumps, scratch):
             if worst < EXACT or (worst < GOOD and decrement < 10.0 * STILL):
                 return CONVERGED, -1
             if decrement < STILL:
-                if raised == RAISES or (raised >= 0 and info[4] < ENOUGH):
+                if aim > 0.0 and (worst < ENOUGH or aim == AIM):
                     return (CONVERGED if info[4] < ENOUGH else STALLED), -1
-                raised += 1
+                aim = max(AIM, SHARE * worst)
         if decrement < POLISHED or doubted < NEAR:
             error = FINE
         if steps == limit or info[1] > MOST_EVALUATIONS:

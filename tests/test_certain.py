@@ -1,0 +1,176 @@
+"""The certain path: narrow spikes, satellites, layers and moments at the edge of existence.
+
+Answers are judged by composite Gauss-Legendre on panels that shrink geometrically towards every
+spike and both ends, from nothing but (R, y); the solver's panels and sums are not used.
+"""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from numpy.polynomial import chebyshev, legendre
+
+from maxent._kernels.certain import certain_columns
+from maxent._kernels.descent import CONVERGED
+from maxent.basis import CHEBYSHEV
+from maxent.quadrature import panel_rule
+
+STEPS = 80
+# Beyond which no attempt begins; one that has begun may end its line search.
+MOST_EVALUATIONS = 300 + 40
+FEW, MANY = 12, 24
+
+
+def solve(m, limit=STEPS):
+    """(R, y, codes, info, peaks) for m (columns, k+1)."""
+    columns, k = m.shape[0], m.shape[1] - 1
+    R, y = np.zeros((columns, 3, k)), np.zeros((columns, k + 1))
+    codes, info = np.zeros(columns, np.int64), np.zeros((columns, 7))
+    peaks, number = np.zeros((columns, 24)), np.zeros(columns, np.int64)
+    rec, rule = CHEBYSHEV.recurrence(k), panel_rule(k)
+    certain_columns(m, rec, rule, limit, R, y, codes, info, peaks, number)
+    return R, y, codes, info, [row[:n] for row, n in zip(peaks, number, strict=True)]
+
+
+def log_density(R, y, t):
+    before, now, total = np.zeros_like(t), np.ones_like(t), np.full_like(t, y[0])
+    for j in range(len(y) - 1):
+        before, now = now, (R[0, j] * t + R[1, j]) * now - R[2, j] * before
+        # degrees without a part may be infinite where they are not wanted
+        total = total + (y[j + 1] * now if y[j + 1] else 0.0)
+    return total
+
+
+def judged(R, y, peaks):
+    """Chebyshev moments of exp(sum y phi), mass first, (k+1,), and how far two rules differ."""
+    k = len(y) - 1
+    shrink = 2.0 * 2.0 ** -np.arange(0.0, 30.0, 0.5)
+    centres = np.concatenate([peaks, [-1.0, 1.0]])
+    cuts = [centres, (centres[:, None] + shrink).ravel(), (centres[:, None] - shrink).ravel()]
+    cuts.append(np.linspace(-1, 1, 400))
+    cuts = np.unique(np.clip(np.concatenate(cuts), -1, 1))
+    half, middle = np.diff(cuts) / 2, (cuts[1:] + cuts[:-1]) / 2
+    answers = []
+    for n in (FEW, MANY):
+        x, w = legendre.leggauss(n)
+        t = middle[:, None] + half[:, None] * x
+        p = np.exp(log_density(R, y, t)) * w * half[:, None]
+        answers.append(np.tensordot(p, chebyshev.chebvander(t, k), 2))
+    return answers[1], np.max(np.abs(answers[1] - answers[0]))
+
+
+def spikes(number, width, k, seed):
+    """Moments of a mixture of normals of that width, cut at 12 widths or the ends of [-1, 1]."""
+    rng = np.random.default_rng(seed)
+    centres, shares = np.sort(rng.uniform(-0.9, 0.9, number)), rng.dirichlet(np.full(number, 3.0))
+    x, w = legendre.leggauss(60)
+    m = np.zeros(k + 1)
+    for centre, share in zip(centres, shares, strict=True):
+        lo, hi = max(-1.0, centre - 12 * width), min(1.0, centre + 12 * width)
+        t = (lo + hi) / 2 + (hi - lo) / 2 * x
+        p = np.exp(-0.5 * ((t - centre) / width) ** 2) * w
+        m += share * (chebyshev.chebvander(t, k).T @ (p / p.sum()))
+    return m
+
+
+def check(m, most_steps, most_evaluations):
+    R, y, codes, info, peaks = solve(m)
+    assert np.all(codes == CONVERGED), (np.flatnonzero(codes != CONVERGED), info[:, 4])
+    for i in range(len(m)):
+        moments, doubt = judged(R[i], y[i], peaks[i])
+        assert doubt < 2e-11
+        np.testing.assert_allclose(moments, m[i], rtol=0, atol=1.2e-10)
+        assert info[i, 4] <= 1e-10
+    assert np.median(info[:, 0]) <= most_steps
+    assert np.median(info[:, 1]) <= most_evaluations
+    assert np.max(info[:, 1]) <= MOST_EVALUATIONS
+    return R, y, info, peaks
+
+
+@pytest.mark.parametrize("k", [4, 8, 12])
+@pytest.mark.parametrize("width", [0.1, 0.01, 0.001])
+def test_spikes(k, width):
+    m = np.array([spikes(n, width, k, 50 * s + n) for n in (1, 2, 3) for s in range(5)])
+    check(m, 12, 40)
+
+
+def test_one_spike_is_found_at_once():
+    m = np.array([spikes(1, 0.001, 8, s) for s in range(10)])
+    _, _, info, peaks = check(m, 2, 10)
+    assert np.max(info[:, 0]) <= 4
+    for s, at in enumerate(peaks):
+        centre = np.random.default_rng(s).uniform(-0.9, 0.9, 1)
+        assert np.min(np.abs(at - centre)) < 1e-3
+
+
+@pytest.mark.parametrize("k", [4, 9, 16])
+def test_arcsine(k):
+    m = np.zeros((1, k + 1))
+    m[0, 0] = 1.0
+    check(m, 20, 40)
+
+
+@pytest.mark.parametrize("background", [1e-2, 1e-3])
+@pytest.mark.parametrize("k", [6, 8])
+def test_atoms_over_a_uniform_background(background, k):
+    """Four atoms, blurred by nothing: the answer's lumps are what the background makes of them."""
+    j = np.arange(k + 1)
+    uniform = np.where(j % 2, 0.0, 1.0 / (1.0 - j**2 + (j == 1)))
+    columns = []
+    for s in range(5):
+        rng = np.random.default_rng(s)
+        atoms, shares = rng.uniform(-0.95, 0.95, 4), rng.dirichlet(np.full(4, 3.0))
+        m = chebyshev.chebvander(atoms, k).T @ shares
+        columns.append((1 - background) * m + background * uniform)
+    check(np.array(columns), 20, 60)
+
+
+@pytest.mark.parametrize("rate", [1.0, 100.0, 1e4])
+def test_truncated_exponential_is_its_own_answer(rate):
+    k = 6
+    cuts = np.concatenate([[0.0], np.geomspace(1e-6, 2.0, 80)])
+    x, w = legendre.leggauss(40)
+    m = np.zeros(k + 1)
+    for lo, hi in pairwise(cuts):
+        u = (lo + hi) / 2 + (hi - lo) / 2 * x
+        m += chebyshev.chebvander(u - 1.0, k).T @ (np.exp(-rate * u) * w * (hi - lo) / 2)
+    R, y, _, _ = check((m / m[0])[None], 30, 120)
+    u = np.array([0.1, 1.0, 3.0]) / rate if rate > 2 else np.array([0.1, 1.0, 1.9])
+    truth = np.log(rate / -np.expm1(-2 * rate)) - rate * u
+    # what rounding of the moments leaves of the density: the layer is 1 / rate wide
+    tolerance = 1e-6 if rate < 1e3 else 0.01
+    np.testing.assert_allclose(log_density(R[0], y[0], u - 1.0), truth, rtol=0, atol=tolerance)
+
+
+def test_polynomials_are_orthonormal_under_the_answer():
+    m = spikes(3, 0.05, 6, 1)[None]
+    R, y, _, _ = check(m, 20, 60)
+    x, w = legendre.leggauss(2000)
+    before, now, rows = np.zeros_like(x), np.ones_like(x), [np.ones_like(x)]
+    for j in range(6):
+        before, now = now, (R[0, 0, j] * x + R[0, 1, j]) * now - R[0, 2, j] * before
+        rows.append(now)
+    gram = (np.array(rows) * w * np.exp(log_density(R[0], y[0], x))) @ np.array(rows).T
+    np.testing.assert_allclose(gram, np.eye(7), atol=1e-8)
+
+
+def test_moments_infeasible_by_rounding_end_in_bounds_without_nan():
+    """Atoms alone, and moments that no density has: no answer, but an end, and finite numbers."""
+    k = 8
+    atoms = chebyshev.chebvander(np.array([-0.5, 0.2, 0.7]), k).T @ np.array([0.3, 0.3, 0.4])
+    wrong = atoms + 1e-15 * np.resize([1, -1], k + 1)
+    wrong[0] = 1.0
+    edge = np.ones(k + 1)
+    R, y, codes, info, _ = solve(np.array([atoms, wrong, edge]))
+    assert np.all(np.isfinite(R)) and np.all(np.isfinite(y))
+    assert not np.any(np.isnan(info))
+    assert np.max(info[:, 1]) <= MOST_EVALUATIONS
+    for i in range(3):
+        assert codes[i] != CONVERGED or info[i, 4] <= 1e-10
+
+
+def test_a_column_does_not_depend_on_its_company():
+    m = np.array([spikes(2, 0.01, 6, s) for s in range(3)])
+    _, together, _, _, _ = solve(m)
+    _, alone, _, _, _ = solve(m[1:2])
+    np.testing.assert_array_equal(together[1], alone[0])
