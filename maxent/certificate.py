@@ -138,6 +138,10 @@ def certify(problem, minimum):
         condition = (P[:, 1:, 1:] ** 2).sum(axis=(1, 2)) * variance.sum(axis=1)
     # exp(polynomial) with these moments is the answer, however the descent came to an end
     confirmed = (moment_error <= BELIEVED) & (mass_error <= BELIEVED)
+    # and both rules must see it: panels that cannot resolve the answer could not use it either
+    with np.errstate(all="ignore"):
+        seen = np.abs(minimum.expected - problem.moments) / sizes
+    confirmed &= (seen <= BELIEVED).all(axis=1)
     # power moments whose conversion has lost their digits determine nothing
     lost = ~(blur < 1.0)
     confirmed &= ~lost | ((problem.error / sizes).max(axis=1) < BELIEVED)
