@@ -211,7 +211,8 @@ def main():
         }
         residual, size = float(digits["residual"]), float(np.abs(truth.c).max())
         print(
-            f"{name:30s} residual {residual:.0e}, polish moved c by {float(moved):.0e} of {size:.1e}"
+            f"{name:30s} residual {residual:.0e}, polish moved c by {float(moved):.0e} "
+            f"of {size:.1e}"
         )
         rows.append(json.dumps(row, separators=(",", ":")))
     Path(__file__).with_name("hard.json").write_text("[\n" + ",\n".join(rows) + "\n]\n")
