@@ -503,6 +503,8 @@ def search(rule, error, decrement, used, modelled, terms, clusters, work, lumps,
             length = 1.0
             cuts = 0
         elif cuts == NEWTON_CUTS:
+            length = 0.0  # back to where it began: another trust may find a way
+        elif cuts > NEWTON_CUTS:
             return -1, gaps, evaluations, length
 
 
