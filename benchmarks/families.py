@@ -671,7 +671,7 @@ def atomic(rng, k):
     atoms, weights, counted = found
     if where == "line" and counted > k:
         return None
-    weights = (weights / weights.sum()).astype(REAL)
+    weights = weights.astype(REAL) / weights.astype(REAL).sum()  # to one, in REAL
     if where == "interval":
         m = weights @ chebyshev(atoms.astype(REAL), k)
         inside = decided("interval", m[:counted]) == "inside"
@@ -698,7 +698,7 @@ def infeasible(rng, k):
     if found is None or found[2] > k_even:
         return None
     atoms, weights, _ = found
-    weights = (weights / weights.sum()).astype(REAL)
+    weights = weights.astype(REAL) / weights.astype(REAL).sum()  # to one, in REAL
     delta = REAL(log_uniform(rng, 1e-7, 0.3))
     if where == "interval":
         boundary = weights @ chebyshev(atoms.astype(REAL), k)
