@@ -129,7 +129,7 @@ class Density:
 
     def logpdf(self, x):
         """log p(x); for Discrete support the logarithm of the probability of the point x."""
-        return self._by_column(self._logpdf, x, -np.inf)
+        return self._by_column(self._logpdf, x)
 
     def pdf(self, x):
         """p(x), per unit of x; for Discrete support the probability of the point x."""
@@ -417,7 +417,7 @@ class Density:
         index = np.unravel_index(j, self.batch_shape) if self.batch_shape else ()
         return bool(np.isfinite(self.coefficients[index]).all())
 
-    def _by_column(self, method, x, outside=None):
+    def _by_column(self, method, x):
         x = np.asarray(x, dtype=float)
         if not self.batch_shape:
             out = method(0, x) if self._solved(0) else np.full(x.shape, np.nan)

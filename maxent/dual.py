@@ -70,10 +70,6 @@ class Minimum:
     number: np.ndarray
     edges: np.ndarray
 
-    @property
-    def stationary(self):
-        return (self.code == descent.CONVERGED) | (self.code == descent.STALLED)
-
     def pick(self, index):
         """Some columns only."""
         return Minimum(*(getattr(self, f.name)[index] for f in dataclasses.fields(self)))

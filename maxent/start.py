@@ -18,13 +18,9 @@ from maxent._kernels.christoffel import unbounded_start
 from maxent._kernels.window import HALF
 from maxent.quadrature import gauss_hermite, gauss_laguerre
 
-# Measured on the problem table: 1/2 starts too narrow at high degrees, 1/10 too wide at low ones.
-SHARE = 0.25
 
-
-def first_exponent(support, moments, share=SHARE):
-    """Coefficients (columns, k+1) of the first exponent, for interior moments; k even on the
-    line."""
+def first_exponent(support, moments, share):
+    """-share·K as coefficients (columns, k+1), for interior moments; k even on the line."""
     k = moments.shape[1] - 1
     half = support.ends == HALF
     t, w = (gauss_laguerre if half else gauss_hermite)(k + 2)
