@@ -146,9 +146,12 @@ def certify(problem, minimum):
     lost = ~(blur < 1.0)
     confirmed &= ~lost | ((problem.error / sizes).max(axis=1) < BELIEVED)
     lost |= minimum.used < minimum.coefficients.shape[1] - 1
-    # nor do coefficients so large that the exponent itself is lost in rounding
+    # with coefficients so large that the exponent itself is lost in rounding, pdf and moments are
+    # those of whoever sums it
     loud = np.abs(minimum.coefficients) * np.where(minimum.own[:, None], 1.0, sizes)
-    lost |= 2.0**-52 * loud.sum(axis=1) > BELIEVED
+    rounding = 2.0**-53 * loud.sum(axis=1)
+    confirmed &= rounding <= BELIEVED
+    lost |= 2.0 * rounding > BELIEVED
     failed = np.where(lost, Status.ILL_CONDITIONED, Status.NOT_CONVERGED)
     status = np.where(confirmed, Status.SOLVED, failed)
     return status, moment_error, mass_error, condition, np.nan_to_num(digits)
