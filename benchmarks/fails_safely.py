@@ -313,7 +313,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def again(family: str, seed: tuple[int, ...]) -> str:
-    """One problem with its moments, to be pasted into a session."""
+    """One problem with its moments, to be pasted into Python."""
     from benchmarks.families import draw
 
     case = draw(family, seed)
