@@ -247,7 +247,7 @@ class Density:
             if kind == "standardized":
                 centred = basis_to_power(means, np.array([-in_t[1]]), np.ones(1), rec)[0]
                 sd = np.sqrt(max(centred[2], 0.0))
-                unit = np.sign(scale) / sd
+                unit = np.sign(scale) / sd if sd > 0.0 else np.nan
                 shift = -in_t[1] * unit
         return basis_to_power(means, np.array([shift]), np.array([unit]), rec)[0, order]
 

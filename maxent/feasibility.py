@@ -309,7 +309,8 @@ class Feasibility:
         if atoms is None:
             return f"moment {self.order[column]} is not known well enough to say anything"
         t, weights = atoms
-        x = loc + scale * t
+        with np.errstate(all="ignore"):
+            x = loc + scale * t
         places = [f"{_number(p)} (weight {_number(w, 3)})" for p, w in zip(x, weights, strict=True)]
         if len(places) > LISTED:
             places[LISTED:] = [f"… {len(places)} in all"]

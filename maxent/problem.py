@@ -20,7 +20,7 @@ import numpy as np
 
 from maxent._kernels.conversion import power_to_basis
 from maxent.sketch import Sample, real_array
-from maxent.support import Discrete, Interval, Support, as_support
+from maxent.support import NARROWEST, Discrete, Interval, Support, as_support
 
 KINDS = ("raw", "central", "standardized", "chebyshev")
 MAX_DEGREE = 64
@@ -117,6 +117,10 @@ class MomentProblem:
                 notes[j] = "no value is left"
             elif not (np.isfinite([low[j], high[j]]).all() and high[j] / 2 - low[j] / 2 < WIDEST):
                 notes[j] = f"a value is infinite or too large ({low[j]:g} … {high[j]:g})"
+            elif not np.isfinite(variance[j]):
+                notes[j] = f"values as large as {max(-low[j], high[j]):g} have no finite variance"
+            elif low[j] < high[j] and not high[j] - low[j] > NARROWEST:
+                notes[j] = f"the range is too narrow for float64 ({low[j]:g} … {high[j]:g})"
         finite = np.array([note is None for note in notes])
         low, high = np.where(finite, low, -1.0), np.where(finite, high, 1.0)
         mean, variance = np.where(finite, mean, 0.0), np.where(finite, variance, 1.0)

@@ -108,6 +108,8 @@ def real_array(value, what):
     if array.dtype.kind == "O":
         try:
             array = array.astype(float)
+        except OverflowError:
+            raise ValueError(f"{what} hold a number too large for float64") from None
         except (TypeError, ValueError) as error:
             raise TypeError(f"{what} must be numbers: {error}") from None
     if array.dtype.kind == "c":

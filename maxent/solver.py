@@ -232,7 +232,8 @@ def _rule_out(problem, notes, findings):
             t, weights = feasibility.atoms(j)
             findings.code[j] = Status.ATOMIC.value
             findings.reasons[j] = partial(_describe, problem, feasibility, j)
-            findings.atoms[j] = (problem.loc[j] + problem.scale[j] * t, weights)
+            with np.errstate(all="ignore"):
+                findings.atoms[j] = (problem.loc[j] + problem.scale[j] * t, weights)
         elif problem.error[j].max() > BELIEVED:
             findings.code[j] = Status.ILL_CONDITIONED.value
             findings.numbers[j, -1] = 0.0  # digits

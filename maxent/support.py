@@ -18,6 +18,8 @@ import numpy as np
 from maxent._kernels.window import BOUNDED, HALF, LINE
 from maxent.basis import CHEBYSHEV, HERMITE, LAGUERRE
 
+NARROWEST = 4.0 * np.finfo(float).tiny  # the scale of a narrower support has no reciprocal
+
 
 class Support:
     """Base of the kinds of support. `basis` and `ends` say how its reference coordinate works."""
@@ -62,7 +64,7 @@ class Interval(Support):
             np.asarray(self.lower, float), np.asarray(self.upper, float)
         )
         with np.errstate(all="ignore"):
-            bad = ~(lower < upper) | ~np.isfinite(upper - lower)
+            bad = ~(upper - lower > NARROWEST) | ~np.isfinite(upper - lower)
         if bad.any():
             first = np.flatnonzero(bad.ravel())[0]
             a, b = lower.ravel()[first], upper.ravel()[first]
@@ -71,7 +73,7 @@ class Interval(Support):
             elif a == b:
                 slip = "a single point has no density"
             else:
-                slip = "both ends must be numbers whose difference is finite"
+                slip = "both ends must be numbers, their difference finite and not subnormal"
             raise ValueError(f"support ({a:g}, {b:g}) is not an interval: {slip}")
         lower, upper = lower.copy(), upper.copy()
         lower.setflags(write=False)
@@ -117,7 +119,7 @@ class HalfLine(Support):
 
     def frame(self, mean, variance):
         scale = mean - self.end
-        wrong = ~(scale > 0) if self.upward else ~(scale < 0)
+        wrong = ~(scale > NARROWEST) if self.upward else ~(scale < -NARROWEST)
         unit = 1.0 if self.upward else -1.0
         return np.full(mean.shape, float(self.end)), np.where(wrong, unit, scale)
 
@@ -138,7 +140,7 @@ class RealLine(Support):
 
     def frame(self, mean, variance):
         spread = np.sqrt(np.maximum(variance, 0.0))
-        return mean, np.where(spread > 0.0, spread, np.where(mean == 0.0, 1.0, np.abs(mean)))
+        return mean, np.where(spread > NARROWEST, spread, np.where(mean == 0.0, 1.0, np.abs(mean)))
 
     def __repr__(self):
         return "(-inf, inf)"
@@ -174,6 +176,11 @@ class Discrete(Support):
         same = np.flatnonzero(np.diff(points) == 0)
         if same.size:
             raise ValueError(f"the point {points[same[0]]:g} is given twice")
+        width = 0.5 * points[-1] - 0.5 * points[0]
+        if not (np.isfinite(2.0 * width) and 2.0 * width > NARROWEST):
+            raise ValueError(
+                f"points from {points[0]:g} to {points[-1]:g}: their range is beyond float64"
+            )
         points.setflags(write=False)
         weights.setflags(write=False)
         object.__setattr__(self, "points", points)
