@@ -27,7 +27,7 @@ def test_a_batch_equals_the_loop_of_singles(table):
     assert batch.batch_shape == (1000,) and len(batch) == 1000
     assert (batch.certificate.status == Status.SOLVED).all()
     u = np.array([0.01, 0.3, 0.5, 0.99])
-    for j in range(0, 1000, 7):
+    for j in range(1000):
         single = maxent.fit(table[:, j])
         np.testing.assert_allclose(
             batch[j].coefficients, single.coefficients, rtol=1e-12, atol=1e-12
