@@ -67,6 +67,14 @@ class OwnBasis(Basis):
 
     rows: np.ndarray
 
+    # Its own, or two densities would share what is cached for one of them: Basis compares names.
+    def __eq__(self, other):
+        same = isinstance(other, OwnBasis) and self.name == other.name
+        return same and np.array_equal(self.rows, other.rows)
+
+    def __hash__(self):
+        return hash((self.name, self.rows.shape, self.rows.tobytes()))
+
     def recurrence(self, k):
         own = self.rows.shape[1]
         if k <= own:

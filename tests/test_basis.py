@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from maxent import CHEBYSHEV, HERMITE, LAGUERRE
+from maxent.basis import OwnBasis
 from maxent.quadrature import gauss_hermite, gauss_laguerre
 
 T = np.linspace(-1.0, 3.0, 9)
@@ -41,3 +42,10 @@ def test_shapes_and_read_only():
     assert HERMITE.recurrence(7).shape == (3, 7)
     with pytest.raises(ValueError):
         HERMITE.recurrence(7)[0, 0] = 1.0
+
+
+def test_own_polynomials_are_equal_only_when_their_recurrences_are():
+    one, other = CHEBYSHEV.recurrence(3), 2 * CHEBYSHEV.recurrence(3)
+    a, b, c = (OwnBasis("chebyshev", rows) for rows in (one, one.copy(), other))
+    assert a == b and hash(a) == hash(b)
+    assert a != c and hash(a) != hash(c) and a != CHEBYSHEV

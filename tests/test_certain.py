@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.polynomial import chebyshev, legendre
 
+import maxent
 from maxent._kernels.certain import certain_columns
 from maxent._kernels.descent import CONVERGED
 from maxent.basis import CHEBYSHEV
@@ -174,3 +175,15 @@ def test_a_column_does_not_depend_on_its_company():
     _, together, _, _, _ = solve(m)
     _, alone, _, _, _ = solve(m[1:2])
     np.testing.assert_array_equal(together[1], alone[0])
+
+
+def test_two_spikes_do_not_share_their_polynomials():
+    """Densities of one degree in polynomials of their own, one after the other."""
+    places = np.array([0.3, -0.5, 0.0])
+    moments = np.stack([np.ones(3), places, 2 * (places**2 + 1e-6) - 1], axis=1)
+    alone = [maxent.solve(m, support=(-1, 1), kind="chebyshev") for m in moments]
+    batch = maxent.solve(moments, support=(-1, 1), kind="chebyshev")
+    for density, place in zip([*alone, *batch], [*places, *places], strict=True):
+        assert density._own
+        assert density.ppf(0.5) == pytest.approx(place, abs=1e-12)
+        assert density.cdf(place) == pytest.approx(0.5, abs=1e-9)
