@@ -1,0 +1,223 @@
+"""Copula transforms in the place of BatchNorm."""
+
+import warnings
+
+import torch
+from torch import nn
+from torch.nn.parameter import UninitializedBuffer
+
+from torch_bridge import copula
+from torch_bridge.layers.column_norm import ColumnNorm, LazyColumnNorm, approach
+from torch_bridge.ops.columns import as_columns
+
+
+class Copula(ColumnNorm):
+    """y = weight * F^{-1}(soft rank / n) + bias along dimension 1 of an (N, C, ...) input.
+
+    target: F, see `functional.copula_transform`; a module among its kind trains along.
+    strength: slope of the sigmoids, in standard deviations if `standardize`; a number or one per
+    feature; a parameter (its logarithm, `log_strength`) if `learn_strength`.
+    eval_map: "quantile" (monotone, the default), "linear", "quadratic" or "cubic" in x; the last
+    two need not be monotone, and `eval()` warns where they are not.
+    """
+
+    DEGREES = {"linear": 1, "quadratic": 2, "cubic": 3}
+
+    def __init__(
+        self,
+        num_features,
+        eps=1e-5,
+        momentum=0.1,
+        affine=True,
+        track_running_stats=True,
+        device=None,
+        dtype=None,
+        *,
+        bias=True,
+        target="normal",
+        strength=10.0,
+        learn_strength=False,
+        standardize=True,
+        eval_map="quantile",
+        method="auto",
+    ):
+        if eval_map != "quantile" and eval_map not in self.DEGREES:
+            names = ", ".join(["quantile", *self.DEGREES])
+            raise ValueError(f"eval_map must be one of {names}, got {eval_map!r}")
+        copula.check_target(target)
+        copula.check_method(method)
+        copula.check_strength(strength)
+        self.degree = self.DEGREES.get(eval_map, 0)
+        super().__init__(
+            num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias
+        )
+        self.target = target
+        self.standardize = standardize
+        self.eval_map = eval_map
+        self.method = method
+        self.learn_strength = learn_strength
+        if learn_strength:
+            logarithm = torch.as_tensor(strength, dtype=torch.float32, device=device).log()
+            self.log_strength = nn.Parameter(logarithm.clone())
+        elif isinstance(strength, torch.Tensor):
+            self.register_buffer("fixed_strength", strength.detach().clone())
+        else:
+            self.fixed_strength = float(strength)
+        self.reset_parameters()
+
+    @property
+    def strength(self):
+        return self.log_strength.exp() if self.learn_strength else self.fixed_strength
+
+    def own_buffers(self):
+        if self.degree:
+            return {
+                "frame": ((2,), torch.float64),
+                "running_sums": ((3 * self.degree + 2,), torch.float64),
+            }
+        return {"running_bins": ((3, copula.BINS), torch.float64)}
+
+    def own_defaults(self, mean, var):
+        with torch.no_grad():
+            if self.degree:
+                sums = copula.normal_sums(self.degree, self.target, device=mean.device)
+                frame = torch.stack([mean.double(), (var.double() + self.eps).sqrt()], 1)
+                return {"frame": frame, "running_sums": sums.expand(len(mean), -1).clone()}
+            return {"running_bins": copula.normal_bins(mean, var, self.target)}
+
+    def forward(self, x):
+        self.check_input(x)
+        wide = x.to(copula.wide_dtype(x))
+        if x.numel() == 0:
+            return self.with_affine(wide).to(x.dtype)
+        if not self.uses_batch():
+            return self.with_affine(self.evaluation(wide)).to(x.dtype)
+        self.check_batch(x)
+        dims = (0, *range(2, x.ndim))
+        y, v = copula.transform(
+            wide, self.strength, self.target, dims, self.standardize, self.eps, self.method
+        )
+        if self.updates_statistics():
+            self.update(wide.detach(), y.detach(), v.detach(), dims)
+        return self.with_affine(y).to(x.dtype)
+
+    @torch.no_grad()
+    def update(self, x, y, v, dims):
+        """One batch into the running statistics; the own buffers begin with the first batch."""
+        n = x.numel() / x.shape[1]
+        factor = self.average_factor()
+        mean, var = x.mean(dims), x.var(dims, correction=0)
+        approach(self.running_mean, mean, factor)
+        approach(self.running_var, var * (n / max(1, n - 1)), factor)
+        first = self.num_batches_tracked == 1
+        own = torch.where(first, 1.0, factor)
+        x3, y3 = as_columns(x, dims)[0], as_columns(y, dims)[0]
+        if self.degree:
+            frame = torch.stack([mean, (var + self.eps).sqrt()], 1).double()
+            self.frame.copy_(torch.where(first, frame, self.frame.double()))
+            sums = copula.regression_sums(self.in_frame(x3), y3, self.degree)
+            approach(self.running_sums, sums, own)
+            return
+        score = y if self.target == "normal" else copula.quantile("normal", v)
+        bins = copula.bin_sums(x3, y3, as_columns(score, dims)[0])
+        approach(self.running_bins, bins, own)
+
+    def in_frame(self, x):
+        """(A, C, B) in the regression's coordinate."""
+        center, scale = self.frame.to(torch.float64).unbind(1)
+        return ((x - center[:, None]) / scale[:, None]).to(x.dtype)
+
+    def evaluation(self, x):
+        """The evaluation map, before the affine part."""
+        columns, restore = as_columns(x, (0, *range(2, x.ndim)))
+        if self.degree:
+            coefficients = copula.regression_coefficients(self.running_sums, self.degree)
+            return restore(copula.polynomial(coefficients, self.in_frame(columns)))
+        return restore(by_rows(copula.monotone_cubic, copula.knots_of(self.running_bins), columns))
+
+    def inverse(self, y):
+        """x with forward(x) = y in evaluation mode, for the monotone maps."""
+        if self.uses_batch():
+            raise RuntimeError("inverse() inverts the evaluation map: call eval() first")
+        if self.degree > 1:
+            raise RuntimeError(f"the {self.eval_map} map need not be monotone and has no inverse")
+        self.check_input(y)
+        value = self.without_affine(y.to(copula.wide_dtype(y)))
+        columns, restore = as_columns(value, (0, *range(2, y.ndim)))
+        if self.degree:
+            constant, slope = copula.regression_coefficients(self.running_sums, 1).unbind(1)
+            center, scale = self.frame.double().unbind(1)
+            t = (columns - constant[:, None]) / slope[:, None]
+            x = (center[:, None] + scale[:, None] * t).to(value.dtype)
+        else:
+            knots = copula.knots_of(self.running_bins)
+            x = by_rows(copula.monotone_cubic_inverse, knots, columns)
+        return restore(x).to(y.dtype)
+
+    def train(self, mode=True):
+        leaving = self.training and not mode
+        super().train(mode)
+        if leaving and self.degree > 1 and self.track_running_stats:
+            self.warn_where_not_monotone()
+        return self
+
+    @torch.no_grad()
+    def warn_where_not_monotone(self):
+        sums = self.running_sums
+        if isinstance(sums, UninitializedBuffer) or sums.is_meta or not self.num_batches_tracked:
+            return
+        coefficients = copula.regression_coefficients(sums, self.degree)
+        count = int((copula.smallest_slope(coefficients) < 0).sum())
+        if count:
+            warnings.warn(
+                f"the {self.eval_map} evaluation map of {count} of {self.num_features} features "
+                'is not monotone within 3 standard deviations; eval_map="quantile" always is',
+                stacklevel=3,
+            )
+
+    def extra_repr(self):
+        target = self.target if isinstance(self.target, str) else type(self.target).__name__
+        strength = "learned" if self.learn_strength else self.fixed_strength
+        if isinstance(strength, torch.Tensor):
+            strength = "per feature"
+        raw = "" if self.standardize else ", standardize=False"
+        return (
+            f"{super().extra_repr()}, target={target}, strength={strength}{raw}, "
+            f"eval_map={self.eval_map}"
+        )
+
+
+def by_rows(function, knots, columns):
+    """function(knots, (C, n)) applied to (A, C, B), the result in the same memory order."""
+    size_a, count, size_b = columns.shape
+    rows = columns.permute(1, 0, 2).reshape(count, size_a * size_b)
+    values = function(knots, rows).view(count, size_a, size_b).permute(1, 0, 2)
+    return torch.empty_like(columns).copy_(values)
+
+
+class Copula1d(Copula):
+    RANKS = (2, 3)
+
+
+class Copula2d(Copula):
+    RANKS = (4,)
+
+
+class Copula3d(Copula):
+    RANKS = (5,)
+
+
+class LazyCopula(LazyColumnNorm, Copula):
+    cls_to_become = Copula
+
+
+class LazyCopula1d(LazyColumnNorm, Copula1d):
+    cls_to_become = Copula1d
+
+
+class LazyCopula2d(LazyColumnNorm, Copula2d):
+    cls_to_become = Copula2d
+
+
+class LazyCopula3d(LazyColumnNorm, Copula3d):
+    cls_to_become = Copula3d
