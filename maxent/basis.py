@@ -20,7 +20,11 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Basis:
-    """A family of polynomials; `name` is chebyshev, hermite or laguerre."""
+    """A family of polynomials; `name` is chebyshev, hermite or laguerre.
+
+    >>> maxent.CHEBYSHEV.evaluate(0.5, 3).tolist()  # 1, t, 2t² - 1, 4t³ - 3t
+    [1.0, 0.5, -0.5, -1.0]
+    """
 
     name: str
 

@@ -69,6 +69,10 @@ class Certificate:
     digits         decimal digits of the density that the input's rounding and moment_error leave
     atoms          for ATOMIC: (points, weights) in x, else None
     message        cause and remedy; of a batch, written when first asked for
+
+    >>> certificate = maxent.solve([1, 0.5, 0.3], support=(0, 1)).certificate
+    >>> certificate.status.name, bool(certificate.moment_error < 1e-14)
+    ('SOLVED', True)
     """
 
     status: object

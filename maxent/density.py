@@ -30,6 +30,12 @@ class Density:
     the support pdf is 0; nan gives nan; probabilities outside [0, 1] give nan; a column that was
     not solved answers nan, and its certificate says why. Names are those of scipy.stats, old and
     new.
+
+    >>> density = maxent.solve([1, 0, 1, 0, 2.5], support=(-np.inf, np.inf))
+    >>> density.ppf([0.05, 0.5, 0.95]).round(4).tolist()
+    [-1.636, 0.0, 1.636]
+    >>> density.sf(3).round(6), density.kurtosis().round(6)
+    (np.float64(0.000119), np.float64(2.5))
     """
 
     def __init__(
@@ -165,9 +171,11 @@ class Density:
         return self._by_column(lambda j, v: self._tail(j, v, "sf", "cdf"), x)
 
     def logcdf(self, x):
+        """log P(X <= x)."""
         return self._by_column(lambda j, v: self._tail(j, v, "logcdf", "logsf"), x)
 
     def logsf(self, x):
+        """log P(X > x), down to the smallest."""
         return self._by_column(lambda j, v: self._tail(j, v, "logsf", "logcdf"), x)
 
     def ppf(self, u):
@@ -205,6 +213,7 @@ class Density:
         return self.ppf(tail), self.isf(tail)
 
     def median(self):
+        """ppf(1/2)."""
         return self.ppf(0.5)
 
     def rvs(self, size=None, random_state=None):
@@ -272,15 +281,19 @@ class Density:
         return evaluation.nodes(padded, basis.recurrence(degree), support.ends, panel_rule(degree))
 
     def mean(self):
+        """E X, in the unit of x."""
         return self.moment(1)
 
     def variance(self):
+        """E (X - EX)²."""
         return self.moment(2, "central")
 
     def standard_deviation(self):
+        """√variance, in the unit of x."""
         return np.sqrt(self.variance())[()]
 
     def skewness(self):
+        """Third standardized moment."""
         return self.moment(3, "standardized")
 
     def kurtosis(self):

@@ -73,6 +73,11 @@ class Witness:
                 · low(t)^`lower` · high(t)^`upper`
 
     low = 1 + t and high = 1 − t on the interval, low = t on the half line.
+
+    >>> square = maxent.Witness(maxent.CHEBYSHEV, (0.5,), moments=np.array([1, 0.5, -0.7]),
+    ...                         error=np.zeros(3))  # (t − 1/2)²
+    >>> square.order, square.proven, square(0.5).item()
+    (2, True, 0.0)
     """
 
     basis: object

@@ -38,6 +38,12 @@ class MomentProblem:
 
     finite (columns,): False where data or moments hold NaN or infinity.
     samples (columns,): of data, how many values, or (Σw)²/Σw² (Kish 1965); else None.
+
+    The constructors `from_moments` and `from_data` raise ValueError or TypeError for bad input.
+
+    >>> problem = maxent.MomentProblem.from_moments([1, 0.5, 0.3], (0, 1))
+    >>> problem.moments.round(3).tolist()  # E T_j(2x - 1)
+    [[1.0, 0.0, -0.6]]
     """
 
     support: Support

@@ -53,6 +53,9 @@ def solve(moments, *, support, kind="raw", throw=True):
     Raises ValueError or TypeError for bad input, SolveError where no density is the answer.
     Source: Jaynes, Physical Review 106 (1957) 620; Mead & Papanicolaou, J. Math. Phys. 25 (1984)
     2404.
+
+    >>> maxent.solve([1, 0.5, 0.3], support=(0, 1)).ppf([0.1, 0.5, 0.9]).round(4).tolist()
+    [0.198, 0.5, 0.802]
     """
     problem = MomentProblem.from_moments(moments, support, kind)
     notes = ["the moments hold NaN or infinity" if not ok else None for ok in problem.finite]
@@ -69,6 +72,10 @@ def fit(data, degree=6, *, support=None, weights=None, axis=None, nan_policy="ra
 
     Returns a Density. Raises ValueError or TypeError for bad input, SolveError where there is no
     density.
+
+    >>> waits = np.random.default_rng(0).exponential(size=1000)
+    >>> maxent.fit(waits, degree=4).mean().round(6) == waits.mean().round(6)
+    np.True_
     """
     problem, notes = MomentProblem.from_data(data, degree, support, weights, axis, nan_policy)
     return _answer(problem, notes, throw)
@@ -79,6 +86,9 @@ class Report:
     """What `check` found. status and message: one, or a list for a batch.
 
     feasible: False where no distribution has the moments.
+
+    >>> bool(maxent.check([1, 0.5, 0.3], support=(0, 1)))
+    True
     """
 
     status: object
@@ -96,6 +106,11 @@ def check(moments, *, support, kind="raw"):
     Arguments as for `solve`. Returns a Report: status SOLVED (distributions with these moments
     exist, and one of them has the largest entropy), ATOMIC, NO_MAXIMUM or INFEASIBLE, with the
     proof in words.
+    Raises ValueError or TypeError for bad input.
+
+    >>> report = maxent.check([1, 0.5, 0.2], support=(0, 1))
+    >>> report.status.name, report.message
+    ('INFEASIBLE', 'E[(x − 0.5)²] = −0.05, but a square cannot be negative on average')
     """
     problem = MomentProblem.from_moments(moments, support, kind)
     feasibility = _examine(problem)

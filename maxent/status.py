@@ -6,7 +6,11 @@ import enum
 
 
 class Status(enum.Enum):
-    """One outcome a column. `message` says the cause and what to try: `cause`, then `remedy`."""
+    """One outcome a column. `message` says the cause and what to try: `cause`, then `remedy`.
+
+    >>> maxent.Status.ATOMIC.cause
+    'Only a few atoms have these moments: there is no density.'
+    """
 
     SOLVED = 0
     INFEASIBLE = 1
@@ -65,7 +69,14 @@ _MESSAGES = {
 
 
 class SolveError(ArithmeticError):
-    """No answer. `status` is the (first) failing Status, `statuses` those of all columns."""
+    """No answer. `status` is the (first) failing Status, `statuses` those of all columns.
+
+    >>> try:
+    ...     maxent.solve([1, 0.5, 0.2], support=(0, 1))
+    ... except maxent.SolveError as error:
+    ...     print(error.status.name)
+    INFEASIBLE
+    """
 
     def __init__(self, message: str, status: Status, statuses: tuple[Status, ...] = ()):
         super().__init__(message)

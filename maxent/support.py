@@ -22,7 +22,11 @@ NARROWEST = 4.0 * np.finfo(float).tiny  # the scale of a narrower support has no
 
 
 class Support:
-    """Base of the kinds of support. `basis` and `ends` say how its reference coordinate works."""
+    """Base of the kinds of support. `basis` and `ends` say how its reference coordinate works.
+
+    >>> [isinstance(s, maxent.Support) for s in (maxent.Interval(0, 1), maxent.RealLine())]
+    [True, True]
+    """
 
     basis = None
     ends = BOUNDED
@@ -37,6 +41,7 @@ class Support:
         raise NotImplementedError
 
     def contains(self, x):
+        """True where x lies in the support, ends included; of x's shape."""
         lower, upper = self.bounds
         return (np.asarray(x) >= lower) & (np.asarray(x) <= upper)
 
@@ -51,7 +56,15 @@ class Support:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Interval(Support):
-    """[lower, upper], finite, lower < upper; arrays give each column its own interval."""
+    """[lower, upper], in the unit of x; arrays of shape (*batch) give each column its own interval.
+
+    Raises ValueError where the ends are not finite, equal or swapped.
+
+    >>> maxent.Interval(0, 1)
+    [0, 1]
+    >>> maxent.Interval([0, 0], [1, 5]).bounds[1].tolist()
+    [1.0, 5.0]
+    """
 
     lower: np.ndarray
     upper: np.ndarray
@@ -86,6 +99,7 @@ class Interval(Support):
         return self.lower[()], self.upper[()]
 
     def frame(self, mean, variance):
+        """(loc, scale), each of mean\'s shape."""
         scale = 0.5 * (self.upper - self.lower)
         loc = self.lower + scale
         return np.broadcast_to(loc.ravel(), mean.shape), np.broadcast_to(scale.ravel(), mean.shape)
@@ -101,7 +115,13 @@ class Interval(Support):
 
 @dataclasses.dataclass(frozen=True)
 class HalfLine(Support):
-    """[end, ∞) when `upward`, else (-∞, end]."""
+    """[end, ∞) when `upward`, else (-∞, end]; end in the unit of x. The same as (end, inf).
+
+    Raises ValueError where the end is not finite.
+
+    >>> maxent.HalfLine(2.0, upward=False)
+    (-inf, 2]
+    """
 
     end: float = 0.0
     upward: bool = True
@@ -118,6 +138,7 @@ class HalfLine(Support):
         return (self.end, np.inf) if self.upward else (-np.inf, self.end)
 
     def frame(self, mean, variance):
+        """(loc, scale), each of mean\'s shape."""
         scale = mean - self.end
         wrong = ~(scale > NARROWEST) if self.upward else ~(scale < -NARROWEST)
         unit = 1.0 if self.upward else -1.0
@@ -129,7 +150,11 @@ class HalfLine(Support):
 
 @dataclasses.dataclass(frozen=True)
 class RealLine(Support):
-    """(-∞, ∞)."""
+    """(-∞, ∞). The same as (-inf, inf).
+
+    >>> maxent.RealLine().bounds
+    (-inf, inf)
+    """
 
     basis = HERMITE
     ends = LINE
@@ -139,6 +164,7 @@ class RealLine(Support):
         return -np.inf, np.inf
 
     def frame(self, mean, variance):
+        """(loc, scale), each of mean\'s shape."""
         spread = np.sqrt(np.maximum(variance, 0.0))
         return mean, np.where(spread > NARROWEST, spread, np.where(mean == 0.0, 1.0, np.abs(mean)))
 
@@ -152,6 +178,12 @@ class Discrete(Support):
 
     points: (n,), distinct and finite. weights: (n,) > 0, the reference measure (default: all 1);
     the answer has probabilities weights · exp(polynomial), and entropy relative to weights.
+
+    Raises ValueError where points are not finite or not distinct, or weights do not fit them.
+
+    >>> die = maxent.solve([1, 4.5], support=maxent.Discrete([1, 2, 3, 4, 5, 6]))
+    >>> die.pmf(6).round(4)
+    np.float64(0.3475)
     """
 
     points: np.ndarray
@@ -191,14 +223,17 @@ class Discrete(Support):
         return self.points[0], self.points[-1]
 
     def frame(self, mean, variance):
+        """(loc, scale), each of mean\'s shape."""
         scale = 0.5 * (self.points[-1] - self.points[0])
         loc = self.points[0] + scale
         return np.full(mean.shape, loc), np.full(mean.shape, scale)
 
     def contains(self, x):
+        """True where x is one of the points."""
         return np.isin(x, self.points)
 
     def atoms_of_reference(self):
+        """(t, weights) of the points."""
         loc, scale = self.frame(np.zeros(()), None)
         return np.clip((self.points - loc) / scale, -1.0, 1.0), self.weights
 

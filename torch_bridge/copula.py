@@ -56,6 +56,12 @@ def soft_rank(x, strength=1.0, dim=0, *, weights=None, normalize=False, method="
     math.inf gives hard ranks, less 1/2, ties shared evenly: 1/2, 3/2, ... dim: an int or several.
     weights: None for ones, or a tensor like x. normalize: divide by the total weight.
     method: "auto", "grid", "sort", or "pairwise" (the definition: n^2 work).
+
+    Raises ValueError for a negative strength or an unknown method, TypeError for integers,
+    IndexError for a dimension that x does not have. Source: `torch_bridge.ops.soft_rank`.
+
+    >>> functional.soft_rank(torch.tensor([0.1, -3.3, 10.7, 2.1, 0.0]), 1e4)
+    tensor([2.5000, 0.5000, 4.5000, 3.5000, 1.5000])
     """
     check_strength(strength)
     check_method(method)
@@ -114,7 +120,11 @@ def copula_transform(
     any object with `icdf` (and `iccdf` or `isf`, if its upper tail matters).
 
     standardize: strength counts in standard deviations of the column (eps as in BatchNorm);
-    without it, in units of x. The result has x's shape and dtype.
+    without it, in units of x. The result has x's shape and dtype. Raises as soft_rank does, and
+    ValueError or TypeError for an unknown target.
+
+    >>> functional.copula_transform(torch.tensor([1.0, 2.0, 300.0]), math.inf)
+    tensor([-0.9674,  0.0000,  0.9674])
     """
     check_strength(strength)
     check_method(method)

@@ -183,20 +183,34 @@ def tensors_like(x, *values):
 def log_shift(x, a=1.0, log_b=0.0, c=0.0, *, delta=DELTA):
     """sign(x) a log((b|x|)^(e^c) + 1), b = e^{log_b}.
 
-    x any shape; a, log_b, c numbers or tensors that broadcast to it. The result has x's dtype.
+    x any shape; a, log_b, c numbers or tensors that broadcast to it; delta: where the slope in x of
+    an exponent below 1 stops to grow. The result has x's shape and dtype. Raises RuntimeError where
+    shapes do not broadcast. Source: the derivation at the head of `torch_bridge.shift`.
+
+    >>> functional.log_shift(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.6931,  0.0000,  0.6931])
     """
     a, log_b, c = tensors_like(x, a, log_b, c)
     return (a * shifted(Logarithm, x.to(a.dtype), log_b, c, delta)).to(x.dtype)
 
 
 def sqrt_shift(x, a=0.0, b=0.0, *, delta=DELTA):
-    """sign(x) (sqrt((e^a |x|)^(e^b) + 1/4) - 1/2); arguments as for log_shift."""
+    """sign(x) (sqrt((e^a |x|)^(e^b) + 1/4) - 1/2); arguments, result and errors as for log_shift,
+    which raises RuntimeError where shapes do not broadcast.
+
+    >>> functional.sqrt_shift(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.6180,  0.0000,  0.6180])
+    """
     a, b = tensors_like(x, a, b)
     return shifted(SquareRoot, x.to(a.dtype), a, b, delta).to(x.dtype)
 
 
 def log_shift_inverse(y, a=1.0, log_b=0.0, c=0.0):
-    """x with log_shift(x) = y; a must not be 0."""
+    """x with log_shift(x) = y; a must not be 0 (the result is nan there, nothing is raised).
+
+    >>> functional.log_shift_inverse(functional.log_shift(torch.tensor([-3.0, 0.5])))
+    tensor([-3.0000,  0.5000])
+    """
     a, log_b, c = tensors_like(y, a, log_b, c)
     z = y.to(a.dtype) / a
     q = Logarithm.inverse(z.abs(), torch.exp(c))
@@ -204,7 +218,11 @@ def log_shift_inverse(y, a=1.0, log_b=0.0, c=0.0):
 
 
 def sqrt_shift_inverse(y, a=0.0, b=0.0):
-    """x with sqrt_shift(x) = y."""
+    """x with sqrt_shift(x) = y, for any y; raises as log_shift does.
+
+    >>> functional.sqrt_shift_inverse(torch.tensor([-0.5, 0.1]))
+    tensor([-0.7500,  0.1100])
+    """
     a, b = tensors_like(y, a, b)
     wide = y.to(a.dtype)
     q = SquareRoot.inverse(wide.abs(), torch.exp(b))
@@ -217,7 +235,12 @@ def softplus(z):
 
 
 def log_shift_log_det(x, a=1.0, log_b=0.0, c=0.0):
-    """log |d log_shift / dx| of every element; -inf or inf at x = 0 where the slope is 0 or inf."""
+    """log |d log_shift / dx| of every element; -inf or inf at x = 0 where the slope is 0 or inf.
+    Raises as log_shift does.
+
+    >>> functional.log_shift_log_det(torch.tensor([0.0, 1.0]))  # log of 1 / (1 + x)
+    tensor([ 0.0000, -0.6931])
+    """
     a, log_b, c = tensors_like(x, a, log_b, c)
     wide = x.to(a.dtype)
     k, z = torch.exp(c), torch.log(wide.abs()) + log_b
@@ -227,7 +250,11 @@ def log_shift_log_det(x, a=1.0, log_b=0.0, c=0.0):
 
 
 def sqrt_shift_log_det(x, a=0.0, b=0.0):
-    """log |d sqrt_shift / dx| of every element."""
+    """log |d sqrt_shift / dx| of every element; raises as log_shift does.
+
+    >>> functional.sqrt_shift_log_det(torch.tensor([0.0, 2.0]))  # log of 1 / sqrt(1 + 4x)
+    tensor([ 0.0000, -1.0986])
+    """
     a, b = tensors_like(x, a, b)
     wide = x.to(a.dtype)
     k, z = torch.exp(b), torch.log(wide.abs()) + a

@@ -19,6 +19,14 @@ class Copula(ColumnNorm):
     feature; a parameter (its logarithm, `log_strength`) if `learn_strength`.
     eval_map: "quantile" (monotone, the default), "linear", "quadratic" or "cubic" in x; the last
     two need not be monotone, and `eval()` warns where they are not.
+
+    Raises ValueError for an unknown target, method or eval_map, a negative strength, an input of
+    other features, or one value per feature in training. The sums are
+    derived in `torch_bridge.ops.soft_rank`, the maps in `torch_bridge.copula`.
+
+    >>> layer = torch_bridge.Copula(4)
+    >>> layer(torch.randn(16, 4).exp()).shape
+    torch.Size([16, 4])
     """
 
     DEGREES = {"linear": 1, "quadratic": 2, "cubic": 3}
@@ -67,9 +75,11 @@ class Copula(ColumnNorm):
 
     @property
     def strength(self):
+        """Of shape () or (num_features,); positive."""
         return self.log_strength.exp() if self.learn_strength else self.fixed_strength
 
     def own_buffers(self):
+        """The sums that the evaluation map is made of."""
         if self.degree:
             return {
                 "frame": ((2,), torch.float64),
@@ -78,6 +88,7 @@ class Copula(ColumnNorm):
         return {"running_bins": ((3, copula.BINS), torch.float64)}
 
     def own_defaults(self, mean, var):
+        """Those sums for a normal column of this mean and variance."""
         with torch.no_grad():
             if self.degree:
                 sums = copula.normal_sums(self.degree, self.target, device=mean.device)
@@ -86,6 +97,7 @@ class Copula(ColumnNorm):
             return {"running_bins": copula.normal_bins(mean, var, self.target)}
 
     def forward(self, x):
+        """Of shape and dtype of x; in training the running sums move along."""
         self.check_input(x)
         wide = x.to(copula.wide_dtype(x))
         if x.numel() == 0:
@@ -155,6 +167,7 @@ class Copula(ColumnNorm):
         return restore(x).to(y.dtype)
 
     def train(self, mode=True):
+        """As nn.Module; warns where the map that evaluation will use is not monotone."""
         leaving = self.training and not mode
         super().train(mode)
         if leaving and self.degree > 1 and self.track_running_stats:
@@ -163,6 +176,7 @@ class Copula(ColumnNorm):
 
     @torch.no_grad()
     def warn_where_not_monotone(self):
+        """Count the features whose polynomial falls somewhere, and say so."""
         sums = self.running_sums
         if isinstance(sums, UninitializedBuffer) or sums.is_meta or not self.num_batches_tracked:
             return
@@ -176,6 +190,7 @@ class Copula(ColumnNorm):
             )
 
     def extra_repr(self):
+        """What repr(layer) shows."""
         target = self.target if isinstance(self.target, str) else type(self.target).__name__
         strength = "learned" if self.learn_strength else self.fixed_strength
         if isinstance(strength, torch.Tensor):
@@ -196,28 +211,74 @@ def by_rows(function, knots, columns):
 
 
 class Copula1d(Copula):
+    """`Copula` for inputs (N, C) or (N, C, L); raises ValueError for others.
+
+    >>> torch_bridge.Copula1d(4)(torch.randn(8, 4)).shape
+    torch.Size([8, 4])
+    """
+
     RANKS = (2, 3)
 
 
 class Copula2d(Copula):
+    """`Copula` for inputs (N, C, H, W); raises ValueError for others.
+
+    >>> torch_bridge.Copula2d(4)(torch.randn(8, 4, 5, 5)).shape
+    torch.Size([8, 4, 5, 5])
+    """
+
     RANKS = (4,)
 
 
 class Copula3d(Copula):
+    """`Copula` for inputs (N, C, D, H, W); raises ValueError for others.
+
+    >>> torch_bridge.Copula3d(4)(torch.randn(2, 4, 3, 3, 3)).shape
+    torch.Size([2, 4, 3, 3, 3])
+    """
+
     RANKS = (5,)
 
 
 class LazyCopula(LazyColumnNorm, Copula):
+    """`Copula` that takes num_features from its first input.
+
+    >>> layer = torch_bridge.LazyCopula()
+    >>> layer(torch.randn(8, 4)).shape, layer.num_features
+    (torch.Size([8, 4]), 4)
+    """
+
     cls_to_become = Copula
 
 
 class LazyCopula1d(LazyColumnNorm, Copula1d):
+    """`Copula1d` that takes num_features from its first input.
+
+    >>> layer = torch_bridge.LazyCopula1d()
+    >>> layer(torch.randn(8, 4)).shape, layer.num_features
+    (torch.Size([8, 4]), 4)
+    """
+
     cls_to_become = Copula1d
 
 
 class LazyCopula2d(LazyColumnNorm, Copula2d):
+    """`Copula2d` that takes num_features from its first input.
+
+    >>> layer = torch_bridge.LazyCopula2d()
+    >>> layer(torch.randn(8, 4, 5, 5)).shape, layer.num_features
+    (torch.Size([8, 4, 5, 5]), 4)
+    """
+
     cls_to_become = Copula2d
 
 
 class LazyCopula3d(LazyColumnNorm, Copula3d):
+    """`Copula3d` that takes num_features from its first input.
+
+    >>> layer = torch_bridge.LazyCopula3d()
+    >>> layer(torch.randn(2, 4, 3, 3, 3)).shape, layer.num_features
+    (torch.Size([2, 4, 3, 3, 3]), 4)
+    """
+
     cls_to_become = Copula3d

@@ -65,7 +65,11 @@ class Shift(nn.Module):
 class LogShift(Shift):
     """sign(x) a log((b|x|)^(e^c) + 1); b is stored as log b, and so stays positive.
 
-    log_abs_det_jacobian(x, y) is per element, as in torch.distributions.
+    num_parameters, channel_dim: as num_parameters and dimension 1 of nn.PReLU; learn: the letters
+    of the parameters that train. Raises ValueError for b <= 0, unknown letters, other channels.
+
+    >>> torch_bridge.LogShift()(torch.tensor([-1.0, 0.0, 1.0])).detach()
+    tensor([-0.6931,  0.0000,  0.6931])
     """
 
     STORED = {"a": "a", "b": "log_b", "c": "c"}
@@ -80,17 +84,25 @@ class LogShift(Shift):
         super().__init__(num_parameters, values, channel_dim, learn, delta, device, dtype)
 
     def forward(self, x):
+        """Of shape and dtype of x."""
         return shift.log_shift(x, *self.arguments(x), delta=self.delta)
 
     def inverse(self, y):
+        """x with forward(x) = y."""
         return shift.log_shift_inverse(y, *self.arguments(y))
 
     def log_abs_det_jacobian(self, x, y=None):
+        """log |dy/dx| of every element, as in torch.distributions."""
         return shift.log_shift_log_det(x, *self.arguments(x))
 
 
 class SqrtShift(Shift):
-    """sign(x) (sqrt((e^a |x|)^(e^b) + 1/4) - 1/2)."""
+    """sign(x) (sqrt((e^a |x|)^(e^b) + 1/4) - 1/2); arguments and errors (it raises ValueError) as
+    for LogShift.
+
+    >>> torch_bridge.SqrtShift()(torch.tensor([-1.0, 0.0, 1.0])).detach()
+    tensor([-0.6180,  0.0000,  0.6180])
+    """
 
     STORED = {"a": "a", "b": "b"}
 
@@ -102,10 +114,13 @@ class SqrtShift(Shift):
         super().__init__(num_parameters, values, channel_dim, learn, delta, device, dtype)
 
     def forward(self, x):
+        """Of shape and dtype of x."""
         return shift.sqrt_shift(x, *self.arguments(x), delta=self.delta)
 
     def inverse(self, y):
+        """x with forward(x) = y."""
         return shift.sqrt_shift_inverse(y, *self.arguments(y))
 
     def log_abs_det_jacobian(self, x, y=None):
+        """log |dy/dx| of every element, as in torch.distributions."""
         return shift.sqrt_shift_log_det(x, *self.arguments(x))
