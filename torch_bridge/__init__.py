@@ -5,6 +5,7 @@
 """
 
 from torch_bridge import functional
+from torch_bridge.distribution import MaxEnt
 from torch_bridge.layers import (
     Copula,
     Copula1d,
@@ -28,6 +29,7 @@ __all__ = [
     "LazyCopula2d",
     "LazyCopula3d",
     "LogShift",
+    "MaxEnt",
     "SqrtShift",
     "functional",
 ]
