@@ -2,6 +2,7 @@
 
     functional   the transforms as functions of tensors
     layers       the same as modules, with parameters and running statistics
+    distribution the maximum-entropy density as a torch.distributions.Distribution
 """
 
 from torch_bridge import functional

@@ -22,11 +22,17 @@ class MaxEnt(Distribution):
     `rsample` is differentiable by implicit reparametrisation: dx = -(dF/dc) dc / p. Next to cdf and
     icdf there are `ccdf` and `iccdf` for the upper tail, whose small probabilities 1 - u loses.
 
-    ValueError if low >= high, an end is not finite, or (with validate_args) a value lies outside
-    the support or a probability outside [0, 1]. Without validation log_prob is -inf outside,
-    and icdf nan.
+    Raises TypeError for coefficients that are no floating tensor, and with validate_args ValueError
+    for low >= high, an end that is not finite, a value outside the support or a probability outside
+    [0, 1]. Without validation log_prob is -inf outside the support, and icdf nan.
 
     Source of the implicit gradient: Figurnov, Mohamed & Mnih, NeurIPS 2018, equation 5.
+
+    >>> law = torch_bridge.MaxEnt(torch.tensor([0.0, -4.0]), low=0.0, high=10.0)
+    >>> law.icdf(torch.tensor([0.5, 0.975]))
+    tensor([5.0000, 7.4493])
+    >>> law.log_prob(torch.tensor(2.0))
+    tensor(-4.0220)
     """
 
     arg_constraints = {
@@ -51,9 +57,9 @@ class MaxEnt(Distribution):
         self.low, self.high = low.expand(batch), high.expand(batch)
         super().__init__(batch, validate_args=validate_args)
         if self._validate_args:
-            self.check_ends()
+            self._check_ends()
 
-    def check_ends(self):
+    def _check_ends(self):
         """A dependent constraint is not looked at by torch, so low > high would pass."""
         low, high = self.low, self.high
         if not bool((torch.isfinite(low) & torch.isfinite(high)).all()):
@@ -100,20 +106,20 @@ class MaxEnt(Distribution):
     # ------------------------------------------------------------------ shapes
 
     @property
-    def half(self):
+    def _half(self):
         return 0.5 * (self.high - self.low)
 
     @property
-    def middle(self):
+    def _middle(self):
         return 0.5 * (self.high + self.low)
 
     @property
-    def panels(self):
+    def _panels(self):
         """The masses for the batch as one dimension, with the graph of this moment."""
         c = self.coefficients.reshape(-1, self.degree)
-        return Panels(c, self.edges(c))
+        return Panels(c, self._cuts(c))
 
-    def edges(self, c):
+    def _cuts(self, c):
         """The cuts, kept until the coefficients change in place."""
         version = None if c.is_inference() else c._version
         kept = self.__dict__.get("_edges")
@@ -124,83 +130,83 @@ class MaxEnt(Distribution):
     def __getstate__(self):
         return {name: value for name, value in self.__dict__.items() if name != "_edges"}
 
-    def as_rows(self, value):
+    def _as_rows(self, value):
         """(*sample, *batch) -> (B, n) and the way back."""
         shape = torch.broadcast_shapes(value.shape, self._batch_shape)
         count = self._batch_shape.numel()
         rows = value.expand(shape).reshape(-1, count).transpose(0, 1)
         return rows, lambda result: result.transpose(0, 1).reshape(shape)
 
-    def reference(self, value):
-        return (value - self.middle) / self.half
+    def _reference(self, value):
+        return (value - self._middle) / self._half
 
     # ----------------------------------------------------------------- density
 
     def log_prob(self, value):
         if self._validate_args:
             self._validate_sample(value)
-        t, restore = self.as_rows(self.reference(value))
-        panels = self.panels
+        t, restore = self._as_rows(self._reference(value))
+        panels = self._panels
         rows = series(panels.c, t.clamp(-1, 1)) - panels.log_total[:, None]
         inside = (value >= self.low) & (value <= self.high) | torch.isnan(value)
-        return torch.where(inside, restore(rows) - torch.log(self.half), -torch.inf)
+        return torch.where(inside, restore(rows) - torch.log(self._half), -torch.inf)
 
     def entropy(self):
         """In nats."""
-        panels = self.panels
+        panels = self._panels
         means = panels.basis_means(self.degree)
         entropy = panels.log_total - (panels.c * means).sum(1)
-        return entropy.reshape(self._batch_shape) + torch.log(self.half)
+        return entropy.reshape(self._batch_shape) + torch.log(self._half)
 
     def chebyshev_moments(self, degree=None):
         """E T_1(t) … E T_degree(t), (*batch, degree); degree is by default that of the density."""
         degree = self.degree if degree is None else degree
-        return self.panels.basis_means(degree).reshape(*self._batch_shape, degree)
+        return self._panels.basis_means(degree).reshape(*self._batch_shape, degree)
 
     @property
     def mean(self):
-        return self.middle + self.half * self.chebyshev_moments(1)[..., 0]
+        return self._middle + self._half * self.chebyshev_moments(1)[..., 0]
 
     @property
     def variance(self):
-        panels = self.panels
+        panels = self._panels
         t = panels.t - panels.mean(panels.t)[:, None]
-        return panels.mean(t * t).reshape(self._batch_shape) * self.half**2
+        return panels.mean(t * t).reshape(self._batch_shape) * self._half**2
 
     # ------------------------------------------------------------ probability
 
     def cdf(self, value):
-        return self.probability(value, upper=False)
+        return self._probability(value, upper=False)
 
     def ccdf(self, value):
         """P(X > value), with the digits of the upper tail."""
-        return self.probability(value, upper=True)
+        return self._probability(value, upper=True)
 
-    def probability(self, value, upper):
+    def _probability(self, value, upper):
         if self._validate_args:
             self._validate_sample(value)
-        t, restore = self.as_rows(self.reference(value))
-        rows = self.panels.probability(t.clamp(-1, 1), torch.full_like(t, upper, dtype=torch.bool))
+        t, restore = self._as_rows(self._reference(value))
+        rows = self._panels.probability(t.clamp(-1, 1), torch.full_like(t, upper, dtype=torch.bool))
         return restore(rows)
 
     def icdf(self, value):
-        return self.quantile(value, upper=False)
+        return self._quantile(value, upper=False)
 
     def iccdf(self, value):
         """The x with P(X > x) = value."""
-        return self.quantile(value, upper=True)
+        return self._quantile(value, upper=True)
 
-    def quantile(self, value, upper):
+    def _quantile(self, value, upper):
         """From the smaller of the two tails; nan where `value` is no probability."""
         value = torch.as_tensor(value, dtype=self.low.dtype, device=self.low.device)
         valid = (value >= 0) & (value <= 1)
         if self._validate_args and not bool((valid | torch.isnan(value)).all()):
             raise ValueError(f"expected probabilities within [0, 1], got {value}")
-        q, restore = self.as_rows(torch.where(valid, value, 0.5))
+        q, restore = self._as_rows(torch.where(valid, value, 0.5))
         other = q > 0.5
         tail = torch.where(other, 1 - q, q)
-        t = self.panels.quantile(tail, other ^ upper)
-        x = self.middle + self.half * restore(t)
+        t = self._panels.quantile(tail, other ^ upper)
+        x = self._middle + self._half * restore(t)
         x = torch.minimum(torch.maximum(x, self.low), self.high)
         return torch.where(valid, x, torch.nan)
 
@@ -219,11 +225,11 @@ def _kl(p, q):
     """
     batch = torch.broadcast_shapes(p.batch_shape, q.batch_shape)
     p, q = p.expand(batch), q.expand(batch)
-    panels, other = p.panels, q.panels
+    panels, other = p._panels, q._panels
     column = lambda value: value.reshape(-1, 1)  # noqa: E731
-    x = column(p.middle) + column(p.half) * panels.t
-    t = ((x - column(q.middle)) / column(q.half)).clamp(-1, 1)
+    x = column(p._middle) + column(p._half) * panels.t
+    t = ((x - column(q._middle)) / column(q._half)).clamp(-1, 1)
     logs = series(panels.c, panels.t) - series(other.c, t)
     within = (q.low <= p.low) & (p.high <= q.high)
     kl = (panels.mean(logs) - panels.log_total + other.log_total).reshape(batch)
-    return torch.where(within, kl - torch.log(p.half) + torch.log(q.half), torch.inf)
+    return torch.where(within, kl - torch.log(p._half) + torch.log(q._half), torch.inf)

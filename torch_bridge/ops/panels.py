@@ -112,18 +112,9 @@ def equidistributed(c, edges, count):
 
 
 def bracket(knots, values):
-    """(B, n) index i with knots[i] <= value < knots[i + 1], the ends widened; knots (B, P + 1).
-
-    By halving: gathers alone, which every transform of torch knows.
-    """
-    last = knots.shape[1] - 2
-    low = torch.zeros_like(values, dtype=torch.int64)
-    step = 1 << max(0, last.bit_length() - 1)
-    while step:
-        tried = (low + step).clamp(max=last)
-        low = torch.where(knots.gather(1, tried) <= values, tried, low)
-        step //= 2
-    return low
+    """(B, n) index i with knots[i] <= value < knots[i + 1], the ends widened; knots (B, P + 1)."""
+    place = torch.searchsorted(knots.contiguous(), values.contiguous(), right=True)
+    return (place - 1).clamp(0, knots.shape[1] - 2)
 
 
 class Panels:
