@@ -1,0 +1,11 @@
+"""Maximum-entropy coefficients of many columns at once, differentiably.
+
+    operators   dual_solve: the operator, its derivatives, what is said about every column
+    tables      the rule of integration and the product rule
+    tensors     Newton's iteration in torch operations, for any device
+    kernels     the same for CPU tensors: the numba loop
+"""
+
+from torch_bridge.ops.dual_solve.operators import SolveInfo, dual_solve
+
+__all__ = ["SolveInfo", "dual_solve"]
