@@ -2,10 +2,12 @@
 
     functional   the transforms as functions of tensors
     layers       the same as modules, with parameters and running statistics
+    conversion   BatchNorm exchanged for them and back, statistics anew, folding into neighbours
     distribution the maximum-entropy density as a torch.distributions.Distribution
 """
 
 from torch_bridge import functional
+from torch_bridge.conversion import convert_batchnorm, fold, revert, update_stats
 from torch_bridge.distribution import MaxEnt
 from torch_bridge.layers import (
     Copula,
@@ -32,5 +34,9 @@ __all__ = [
     "LogShift",
     "MaxEnt",
     "SqrtShift",
+    "convert_batchnorm",
+    "fold",
     "functional",
+    "revert",
+    "update_stats",
 ]

@@ -65,6 +65,9 @@ class ColumnNorm(nn.Module):
         """name -> value of the own buffers, of normal columns with these statistics."""
         return {}
 
+    def own_in_frame(self, shift, scale):
+        """Change the own buffers to those of columns (x - shift) / scale."""
+
     @torch.no_grad()
     def reset_running_stats(self):
         if not self.track_running_stats:
@@ -72,6 +75,11 @@ class ColumnNorm(nn.Module):
         self.running_mean.zero_()
         self.running_var.fill_(1)
         self.num_batches_tracked.zero_()
+        self.reset_own_stats()
+
+    @torch.no_grad()
+    def reset_own_stats(self):
+        """The own buffers, as for normal columns with the running mean and variance."""
         if self.running_mean.is_meta:
             return
         for name, value in self.own_defaults(self.running_mean, self.running_var).items():
@@ -131,6 +139,29 @@ class ColumnNorm(nn.Module):
         if self.weight is not None:
             y = y / self.weight.to(y.dtype).view(shape)
         return y
+
+    @torch.no_grad()
+    def take_input_affine(self):
+        """(shift, scale), float64, with which the input is standardised in evaluation; from here on
+        the layer expects (x - shift) / scale. Raises ValueError without running statistics.
+        """
+        if not self.track_running_stats:
+            raise ValueError("a layer without running statistics standardises by every batch anew")
+        shift = self.running_mean.double()
+        scale = (self.running_var.double() + self.eps).sqrt()
+        self.own_in_frame(shift, scale)
+        self.running_mean.zero_()
+        self.running_var.fill_(1 - self.eps)
+        return shift, scale
+
+    @torch.no_grad()
+    def take_output_affine(self):
+        """(weight, bias); from here on the layer has none."""
+        like = torch.ones(self.num_features) if self.weight is None else self.weight
+        scale = torch.ones_like(like) if self.weight is None else self.weight
+        shift = torch.zeros_like(like) if self.bias is None else self.bias
+        self.affine, self.weight, self.bias = False, None, None
+        return scale.detach(), shift.detach()
 
     def _load_from_state_dict(
         self, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, errors

@@ -96,6 +96,15 @@ class Copula(ColumnNorm):
                 return {"frame": frame, "running_sums": sums.expand(len(mean), -1).clone()}
             return {"running_bins": copula.normal_bins(mean, var, self.target)}
 
+    def own_in_frame(self, shift, scale):
+        """The sums of x, or the regression's frame, in (x - shift) / scale."""
+        if self.degree:
+            center, width = self.frame.unbind(1)
+            self.frame.copy_(torch.stack([(center - shift) / scale, width / scale], 1))
+            return
+        weight, sum_x, _ = self.running_bins.unbind(1)
+        sum_x.copy_((sum_x - shift[:, None] * weight) / scale[:, None])
+
     def forward(self, x):
         """Of shape and dtype of x; in training the running sums move along."""
         self.check_input(x)

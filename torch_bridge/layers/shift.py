@@ -16,6 +16,7 @@ class Shift(nn.Module):
     """
 
     STORED = {}  # the argument's letter -> the name it is stored under
+    GAIN = ""  # the stored logarithm of what multiplies x
 
     def __init__(self, num_parameters, values, channel_dim, learn, delta, device, dtype):
         super().__init__()
@@ -55,6 +56,20 @@ class Shift(nn.Module):
             )
         return [value.view([-1 if d == dim else 1 for d in range(x.ndim)]) for value in values]
 
+    @torch.no_grad()
+    def take_input_affine(self):
+        """(shift, scale) that x may be divided by beforehand; from here on the layer expects it."""
+        logarithm = getattr(self, self.GAIN)
+        scale = torch.exp(-logarithm.double())
+        logarithm.zero_()
+        return torch.zeros_like(scale), scale
+
+    @torch.no_grad()
+    def take_output_affine(self):
+        """(scale, shift) of the output, which the layer no longer has from here on."""
+        scale = torch.ones_like(getattr(self, self.GAIN))
+        return scale, torch.zeros_like(scale)
+
     def extra_repr(self):
         text = f"num_parameters={self.num_parameters}"
         if self.num_parameters != 1:
@@ -73,6 +88,7 @@ class LogShift(Shift):
     """
 
     STORED = {"a": "a", "b": "log_b", "c": "c"}
+    GAIN = "log_b"
 
     def __init__(
         self, num_parameters=1, a=1.0, b=1.0, c=0.0, *, channel_dim=1, learn="abc",
@@ -82,6 +98,13 @@ class LogShift(Shift):
             raise ValueError(f"b must be positive, got {b}")
         values = {"a": a, "log_b": math.log(b), "c": c}
         super().__init__(num_parameters, values, channel_dim, learn, delta, device, dtype)
+
+    @torch.no_grad()
+    def take_output_affine(self):
+        """(a, 0), with a = 1 from here on."""
+        scale = self.a.detach().clone()
+        self.a.fill_(1)
+        return scale, torch.zeros_like(scale)
 
     def forward(self, x):
         """Of shape and dtype of x."""
@@ -105,6 +128,7 @@ class SqrtShift(Shift):
     """
 
     STORED = {"a": "a", "b": "b"}
+    GAIN = "a"
 
     def __init__(
         self, num_parameters=1, a=0.0, b=0.0, *, channel_dim=1, learn="ab",
