@@ -6,6 +6,8 @@ inversion
 density = maxent.fit(data, degree=6)                          a density from data
 density = maxent.solve(moments, support=(0, 1))               or from moments
 density.pdf(x); density.ppf(0.99); density.rvs(1000)
+sketch = maxent.Sketch(6).update(chunk)                       or from data that outgrow memory
+(sketch + other).fit()
 report = maxent.check(moments, support=(0, 1))                do such distributions exist?
 """
 
@@ -14,9 +16,11 @@ from maxent.certificate import Certificate
 from maxent.density import Density
 from maxent.feasibility import Witness
 from maxent.problem import MomentProblem
+from maxent.sketch import Sketch
 from maxent.solver import Report, check, fit, solve
 from maxent.status import SolveError, Status
 from maxent.support import Discrete, HalfLine, Interval, RealLine, Support
+from maxent.transform import Transform
 
 __all__ = [
     "CHEBYSHEV",
@@ -31,9 +35,11 @@ __all__ = [
     "MomentProblem",
     "RealLine",
     "Report",
+    "Sketch",
     "SolveError",
     "Status",
     "Support",
+    "Transform",
     "Witness",
     "check",
     "fit",

@@ -2,6 +2,9 @@
 
 In the reference coordinate log p(t) = Σ_j c_j φ_j(t); with x = loc + scale·t the user sees
 p(x) = p(t)/|scale|. Where scale < 0 (half line to -∞) the two tails change places.
+
+With a transform y = g(x) (`transform`) all of that holds for y, and the user still sees x:
+probabilities and quantiles go through g, and the density of x is that of y times dy/dx.
 """
 
 from __future__ import annotations
@@ -11,9 +14,15 @@ import numpy as np
 from maxent._kernels import evaluation
 from maxent._kernels.conversion import basis_to_power
 from maxent.inversion import Inversion, Steps
-from maxent.quadrature import panel_rule
+from maxent.quadrature import integrate, panel_rule
+from maxent.transform import NONE
 
 MOMENT_KINDS = ("raw", "central", "standardized", "chebyshev")
+# Where integrals of functions of a transformed x are cut first: at quantiles, far into the tails,
+# where a power of x may outgrow the density. And the error they settle to, of the integral of |f|.
+MAPPED_AT = np.array([0.0, 1e-300, 1e-150, 1e-75, 1e-38, 1e-19, 1e-10, 1e-5, 1e-3, 0.02, 0.2, 0.5])
+MAPPED_ERROR = 1e-12
+LEFT_OVER = 1e-9
 
 
 class Density:
@@ -22,7 +31,8 @@ class Density:
     batch_shape   () for one density
     coefficients  (*batch, k+1): log p in `basis`, in the reference coordinate t = (x - loc)/scale
     loc, scale    (*batch)
-    domain        Support         certificate   Certificate
+    domain        Support, of y   certificate   Certificate
+    transform     Transform, y = x unless the moments are those of transformed data
     samples       (*batch) how many samples the moments are means of, (Σw)²/Σw² with weights;
                   None where the moments were given
 
@@ -39,7 +49,16 @@ class Density:
     """
 
     def __init__(
-        self, domain, coefficients, loc, scale, certificate, batch_shape, samples=None, own=None
+        self,
+        domain,
+        coefficients,
+        loc,
+        scale,
+        certificate,
+        batch_shape,
+        samples=None,
+        own=None,
+        transform=NONE,
     ):
         self._set(
             domain=domain,
@@ -49,6 +68,7 @@ class Density:
             certificate=certificate,
             batch_shape=tuple(batch_shape),
             samples=None if samples is None else _read_only(np.reshape(samples, batch_shape)),
+            transform=transform,
             _own={} if own is None else own,
             _inversions={},
         )
@@ -72,15 +92,17 @@ class Density:
             self.__dict__[name].setflags(write=False)
 
     def __repr__(self):
-        if self.batch_shape:
-            return f"<Density batch {self.batch_shape}, degree {self.degree}: {self.certificate!r}>"
-        return f"<Density on {self.domain}, degree {self.degree}: {self.certificate!r}>"
+        what = f"batch {self.batch_shape}" if self.batch_shape else f"on {self.domain}"
+        if self.transform != NONE:
+            what += f" of {self.transform}"
+        return f"<Density {what}, degree {self.degree}: {self.certificate!r}>"
 
     def __eq__(self, other):
         if not isinstance(other, Density):
             return NotImplemented
         return (
             self.batch_shape == other.batch_shape
+            and self.transform == other.transform
             and all(map(np.array_equal, self.support(), other.support()))
             and all(
                 np.array_equal(a, b, equal_nan=True)
@@ -114,6 +136,7 @@ class Density:
             shape,
             None if self.samples is None else self.samples[index],
             {i: self._own[j] for i, j in enumerate(np.ravel(picked)) if j in self._own},
+            self.transform,
         )
 
     def __iter__(self):
@@ -129,7 +152,8 @@ class Density:
 
     def support(self):
         """(lower, upper), ±inf where there is no end; arrays where columns differ."""
-        return self.domain.bounds
+        lower, upper = self.domain.bounds
+        return self.transform.inverse(lower), self.transform.inverse(upper)
 
     # ------------------------------------------------------------------ density
 
@@ -150,14 +174,18 @@ class Density:
         lower, upper = support.bounds
         out = np.empty(x.size)
         rec = basis.recurrence(self.degree)
+        y = self.transform.place(x)
         reference = support.atoms_of_reference()
         shift = np.log(abs(scale)) if reference is None else 0.0
-        evaluation.log_density(x.ravel(), c, rec, loc, scale, lower, upper, shift, out)
+        evaluation.log_density(y.ravel(), c, rec, loc, scale, lower, upper, shift, out)
         out = out.reshape(x.shape)
         if reference is not None:
             place = np.clip(np.searchsorted(support.points, x), 0, support.points.size - 1)
             inside = support.contains(x) | np.isnan(x)
             out = np.where(inside, out + np.log(reference[1])[place], -np.inf)
+        if self.transform != NONE:
+            with np.errstate(invalid="ignore"):  # -inf + inf, of no use
+                out = np.where(out == -np.inf, out, out + self.transform.log_slope(y))
         return out
 
     # ------------------------------------------------------------- distribution
@@ -188,12 +216,14 @@ class Density:
 
     def _tail(self, j, x, upward, downward):
         _, loc, scale, _ = self._column(j)
-        return getattr(self._inversion(j), upward if scale > 0 else downward)((x - loc) / scale)
+        return getattr(self._inversion(j), upward if scale > 0 else downward)(
+            (self.transform.place(x) - loc) / scale
+        )
 
     def _quantile(self, j, u, upward, downward):
         _, loc, scale, support = self._column(j)
         t = getattr(self._inversion(j), upward if scale > 0 else downward)(u)
-        return np.clip(loc + scale * t, *support.bounds)
+        return self.transform.inverse(np.clip(loc + scale * t, *support.bounds))
 
     def _inversion(self, j):
         if j not in self._inversions:
@@ -232,7 +262,8 @@ class Density:
 
     def moment(self, order, kind="raw"):
         """E[X^order] (raw), about the mean (central), in standard deviations (standardized), or
-        E[T_order]."""
+        E[T_order] (of the transformed values, where there is a transform). nan where the integral
+        does not settle, as for moments that are infinite."""
         if isinstance(order, bool) or not isinstance(order, (int, np.integer)) or order < 0:
             raise ValueError(f"order must be an integer >= 0, not {order!r}")
         if kind not in MOMENT_KINDS:
@@ -244,6 +275,8 @@ class Density:
         return self._each(lambda j: self._power(j, order, kind))
 
     def _power(self, j, order, kind):
+        if self.transform != NONE:
+            return self._mapped_power(j, order, kind)
         _, loc, scale, support = self._column(j)
         n = max(int(order), 2)
         means = self._means(j, n)[None]
@@ -259,6 +292,35 @@ class Density:
                 unit = np.sign(scale) / sd if sd > 0.0 else np.nan
                 shift = -in_t[1] * unit
         return basis_to_power(means, np.array([shift]), np.array([unit]), rec)[0, order]
+
+    def _mapped_power(self, j, order, kind):
+        shift, unit = 0.0, 1.0
+        if kind != "raw":
+            shift = self._mapped_mean(j, lambda x: x)
+            if kind == "standardized":
+                unit = np.sqrt(self._mapped_mean(j, lambda x: (x - shift) ** 2))
+        return self._mapped_mean(j, lambda x: ((x - shift) / unit) ** order)
+
+    def _mapped_mean(self, j, function):
+        """E[function(X)] where x is no polynomial in y: between quantiles, halved until it
+        settles."""
+        _, loc, scale, support = self._column(j)
+        c, basis = self._series(j)
+        inversion = self._inversion(j)
+        t = np.unique(np.concatenate([inversion.ppf(MAPPED_AT), inversion.isf(MAPPED_AT)]))
+        with np.errstate(over="ignore", invalid="ignore"):
+
+            def integrand(t):
+                p = np.exp(basis.evaluate(t, self.degree) @ c)
+                x = self.transform.inverse(np.clip(loc + scale * t, *support.bounds))
+                return np.where(p > 0.0, p * np.asarray(function(x), dtype=float), 0.0)
+
+            t = t[np.isfinite(t)]
+            total, size = integrate(integrand, t, MAPPED_ERROR)
+            # Where an edge stands for infinity nothing may be left.
+            left = np.abs(integrand(t[[0, -1]])) * np.diff(t)[[0, -1]]
+            open_ended = ~np.isfinite([inversion.ppf(0.0), inversion.isf(0.0)])
+            return np.nan if (left > LEFT_OVER * size)[open_ended].any() else total
 
     def _means(self, j, degree):
         """E[φ_0 … φ_degree] under column j."""
@@ -309,15 +371,24 @@ class Density:
                 return -c @ self._means(j, self.degree)
             t, p = self._nodes(j, self.degree)
             c, basis = self._series(j)
-            return np.log(abs(scale)) - p @ (basis.evaluate(t, self.degree) @ c)
+            in_y = np.log(abs(scale)) - p @ (basis.evaluate(t, self.degree) @ c)
+            if self.transform == NONE:
+                return in_y
+            slope = self._mapped_mean(
+                j, lambda x: self.transform.log_slope(self.transform.place(x))
+            )
+            return in_y - slope
 
         return self._each(one)
 
     def expect(self, function):
         """E[function(X)] for a vectorised function of x, by Gauss-Legendre on the density's own
-        panels."""
+        panels. With a transform they are halved until the integral settles; nan where it does
+        not."""
 
         def one(j):
+            if self.transform != NONE:
+                return self._mapped_mean(j, function)
             c, loc, scale, support = self._column(j)
             reference = support.atoms_of_reference()
             if reference is not None:
@@ -334,7 +405,11 @@ class Density:
         (*batch, k+1).
 
         Power coefficients of a high degree carry few digits: use `coefficients` to compute.
+        Raises ValueError for another kind, and for a density of transformed values, whose logarithm
+        is no polynomial in x.
         """
+        if self.transform != NONE:
+            raise ValueError(f"log p is no polynomial in x, but in y of {self.transform}")
         if kind == "chebyshev" and self.basis.name == "chebyshev":
             out = self.coefficients.copy()
         elif kind == "raw":

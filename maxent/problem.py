@@ -19,8 +19,9 @@ import dataclasses
 import numpy as np
 
 from maxent._kernels.conversion import power_to_basis
-from maxent.sketch import Sample, real_array
+from maxent.sketch import real_array
 from maxent.support import NARROWEST, Discrete, Interval, Support, as_support
+from maxent.transform import NONE, Transform
 
 KINDS = ("raw", "central", "standardized", "chebyshev")
 MAX_DEGREE = 64
@@ -38,8 +39,9 @@ class MomentProblem:
 
     finite (columns,): False where data or moments hold NaN or infinity.
     samples (columns,): of data, how many values, or (Σw)²/Σw² (Kish 1965); else None.
+    transform: of the data, before the moments were taken; the support is that of the transformed.
 
-    The constructors `from_moments` and `from_data` raise ValueError or TypeError for bad input.
+    The constructors `from_moments` and `from_source` raise ValueError or TypeError for bad input.
 
     >>> problem = maxent.MomentProblem.from_moments([1, 0.5, 0.3], (0, 1))
     >>> problem.moments.round(3).tolist()  # E T_j(2x - 1)
@@ -54,6 +56,7 @@ class MomentProblem:
     finite: np.ndarray
     batch_shape: tuple
     samples: np.ndarray | None = None
+    transform: Transform = NONE
 
     @property
     def degree(self):
@@ -104,29 +107,20 @@ class MomentProblem:
         return cls(support, basis_moments, error, loc, scale, finite, batch_shape)
 
     @classmethod
-    def from_data(cls, data, degree, support=None, weights=None, axis=None, nan_policy="raise"):
-        """Moments of samples. Returns (problem, notes): notes[j] says why column j is not
-        finite."""
+    def from_source(cls, source, degree, support=None, nan_policy="raise"):
+        """Moments of a Sample or a Sketch. Returns (problem, notes): notes[j] says why column j is
+        not finite."""
         if isinstance(degree, bool) or not isinstance(degree, (int, np.integer)):
             raise TypeError(f"degree must be an integer, not {degree!r}")
         if not 1 <= degree <= MAX_DEGREE:
             raise ValueError(f"degree must be between 1 and {MAX_DEGREE}, not {degree}")
         if nan_policy not in ("raise", "omit"):
             raise ValueError(f"nan_policy must be 'raise' or 'omit', not {nan_policy!r}")
-        sample = Sample.of(data, weights, axis)
-        count, low, high, mean, variance, missing = sample.spread()
-        notes = [None] * len(sample.columns)
+        count, low, high, mean, variance = source.spread()
+        notes = source.faults(nan_policy)
         for j in range(len(notes)):
-            if missing[j] and nan_policy == "raise":
-                notes[j] = f"{int(missing[j])} of {sample.columns[j].size} values are NaN"
-            elif count[j] == 0:
-                notes[j] = "no value is left"
-            elif not (np.isfinite([low[j], high[j]]).all() and high[j] / 2 - low[j] / 2 < WIDEST):
-                notes[j] = f"a value is infinite or too large ({low[j]:g} … {high[j]:g})"
-            elif not np.isfinite(variance[j]):
-                notes[j] = f"values as large as {max(-low[j], high[j]):g} have no finite variance"
-            elif low[j] < high[j] and not high[j] - low[j] > NARROWEST:
-                notes[j] = f"the range is too narrow for float64 ({low[j]:g} … {high[j]:g})"
+            if notes[j] is None:
+                notes[j] = _fault(count[j], low[j], high[j], variance[j])
         finite = np.array([note is None for note in notes])
         low, high = np.where(finite, low, -1.0), np.where(finite, high, 1.0)
         mean, variance = np.where(finite, mean, 0.0), np.where(finite, variance, 1.0)
@@ -134,24 +128,57 @@ class MomentProblem:
             margin = np.where(low == high, CONSTANT_MARGIN * np.maximum(np.abs(low), 1e-290), 0.0)
             margin = np.where((low == high) & (low == 0.0), 1.0, margin)
             support = Interval(
-                (low - margin).reshape(sample.batch_shape),
-                (high + margin).reshape(sample.batch_shape),
+                (low - margin).reshape(source.batch_shape),
+                (high + margin).reshape(source.batch_shape),
             )
         else:
             support = as_support(support)
-            _check_columns(support, sample.batch_shape)
-            _check_inside(support, sample, low, high, finite)
+            _check_columns(support, source.batch_shape)
+            support = _transformed(support, source.transform)
+            _check_inside(support, source, low, high, finite)
         loc, scale = _frame(support, mean, variance)
         moments = np.zeros((len(notes), degree + 1))
         error = np.zeros_like(moments)
         moments[:, 0] = 1.0
         index = np.flatnonzero(finite)
         if index.size:
-            part = dataclasses.replace(sample, columns=[sample.columns[j] for j in index])
+            part = source.pick(index)
             moments[index], error[index] = part.moments(support, loc[index], scale[index], degree)
-        size = sample.effective_size(count)
-        problem = cls(support, moments, error, loc, scale, finite, sample.batch_shape, size)
-        return problem, notes
+        size = source.effective_size()
+        problem = cls(support, moments, error, loc, scale, finite, source.batch_shape, size)
+        return dataclasses.replace(problem, transform=source.transform), notes
+
+
+def _transformed(support, transform):
+    """The support of y, for a support of x."""
+    if transform == NONE:
+        return support
+    if isinstance(support, Discrete):
+        raise ValueError(f"Discrete support needs data as they are, not {transform}")
+    lower, upper = support.bounds
+    least, _ = transform.domain
+    if np.any(np.asarray(lower) < least):
+        raise ValueError(
+            f"the support begins at {np.min(lower):.6g}, below {least:.6g}, where {transform} "
+            "begins"
+        )
+    ends = transform.forward(lower), transform.forward(upper)
+    if np.ndim(lower):
+        return Interval(*ends)
+    return as_support(ends)
+
+
+def _fault(count, low, high, variance):
+    """Why a column of data has no moments in float64, or None."""
+    if count == 0:
+        return "no value is left"
+    if not (np.isfinite([low, high]).all() and high / 2 - low / 2 < WIDEST):
+        return f"a value is infinite or too large ({low:g} … {high:g})"
+    if not np.isfinite(variance):
+        return f"values as large as {max(-low, high):g} have no finite variance"
+    if low < high and not high - low > NARROWEST:
+        return f"the range is too narrow for float64 ({low:g} … {high:g})"
+    return None
 
 
 def _frame(support, mean, variance):
@@ -202,8 +229,8 @@ def _check_columns(support, batch_shape):
         )
 
 
-def _check_inside(support, sample, low, high, finite):
-    lower, upper = (np.broadcast_to(v, sample.batch_shape).ravel() for v in support.bounds)
+def _check_inside(support, source, low, high, finite):
+    lower, upper = (np.broadcast_to(v, source.batch_shape).ravel() for v in support.bounds)
     out = finite & ((low < lower) | (high > upper))
     if out.any():
         j = np.flatnonzero(out)[0]
@@ -215,7 +242,6 @@ def _check_inside(support, sample, low, high, finite):
             "is the support too narrow, or is this value an error?"
         )
     if isinstance(support, Discrete):
-        for column, ok in zip(sample.columns, finite, strict=True):
-            strange = column[~np.isin(column, support.points)] if ok else []
-            if len(strange):
-                raise ValueError(f"the value {strange[0]:g} is not one of the points of {support}")
+        for value, ok in zip(source.outside_points(support), finite, strict=True):
+            if ok and value is not None:
+                raise ValueError(f"the value {value:g} is not one of the points of {support}")

@@ -36,6 +36,7 @@ from __future__ import annotations
 import numpy as np
 
 from maxent.quadrature import panel_rule
+from maxent.transform import NONE
 
 KINDS = ("basis", "raw", "central", "standardized", "chebyshev")
 # Points whose nodes are held in memory at one time.
@@ -52,11 +53,13 @@ class _Column:
     """φ̂ and Φ̂ of one solved column, at points t of its reference coordinate.
 
     P (k, k): z = P dm; the row and column of φ_0 are left out.
-    slopes (k,): log p = Σ_j slopes_j φ̂_j and a constant, so that d entropy = -slopes·z.
+    slopes (k,): log p = Σ_j slopes_j φ̂_j and a constant, so that d entropy = -slopes·z. With a
+    transform y = g(x), p is the density of x and log p has the summand log dy/dx, of which only
+    the projection on φ̂ counts: bend (k,).
     """
 
     def __init__(self, density, j):
-        *_, support = density._column(j)
+        _, loc, scale, support = density._column(j)
         self.k = density.degree
         self.c, self.basis = density._series(j)
         atoms = support.atoms_of_reference()
@@ -76,7 +79,8 @@ class _Column:
             self.left = self.right = t
         Q = self._arnoldi(t, p)
         self.P = self._in_basis(support.basis)[1:, 1:]
-        self.slopes = (p * (self.basis.evaluate(t, self.k) @ self.c)) @ Q[:, 1:]
+        self.bend = (p * density.transform.log_slope(loc + scale * t)) @ Q[:, 1:]
+        self.slopes = (p * (self.basis.evaluate(t, self.k) @ self.c)) @ Q[:, 1:] + self.bend
         part = (p[:, None] * Q).reshape(-1, nodes, self.k + 1).sum(axis=1)
         zero = np.zeros((1, self.k + 1))
         self.before = np.concatenate([zero, np.cumsum(part, axis=0)])
@@ -203,14 +207,15 @@ class _Answers:
     def _log_slopes(self, j, x):
         """φ̂_1 … φ̂_k at x (n,), nan outside of the support: (n, k)."""
         _, loc, scale, support = self.density._column(j)
-        out = self._column(j).polynomials((x - loc) / scale)[:, 1:]
-        out[~support.contains(x)] = np.nan
+        y = self.density.transform.place(x)
+        out = self._column(j).polynomials((y - loc) / scale)[:, 1:]
+        out[~support.contains(y)] = np.nan
         return out
 
     def _slopes(self, j, x):
         """Φ̂_1 … Φ̂_k at x (n,): (n, k)."""
         _, loc, scale, _ = self.density._column(j)
-        t = (x - loc) / scale
+        t = (self.density.transform.place(x) - loc) / scale
         return np.sign(scale) * self._column(j).partial_means(t)[:, 1:]
 
     def _quantile_slopes(self, j, u, upward="ppf", downward="isf"):
@@ -257,7 +262,11 @@ class Sensitivity(_Answers):
         """d entropy/dm, in nats: (*batch, k)."""
         k = self.density.degree
         c = self.density.coefficients.reshape(-1, k + 1)[:, 1:]
-        return -np.einsum("bi,bij->bj", c, self._turn).reshape(*self.density.batch_shape, k)
+        out = np.einsum("bi,bij->bj", c, self._turn)
+        for j, column in self._columns():
+            if column is not None:
+                out[j] += column.bend @ self._moved[j]
+        return -out.reshape(*self.density.batch_shape, k)
 
     def logpdf(self, x):
         """d log p(x)/dm: (*x, k); nan outside of the support."""
@@ -409,6 +418,8 @@ def moment_jacobian(density, kind):
     loc, scale = np.ravel(density.loc), np.ravel(density.scale)
     if kind in ("basis", "chebyshev"):
         return np.broadcast_to(np.eye(k), (loc.size, k, k))
+    if density.transform != NONE:
+        raise ValueError(f"moments of {density.transform} are of kind basis, not {kind}")
     if kind == "raw":
         return _in_powers(density.basis, k, loc, scale)[:, 1:, 1:]
     B = _in_powers(density.basis, k, loc - np.ravel(density.mean()), scale)

@@ -19,6 +19,7 @@ from maxent.certificate import BELIEVED, Certificate, Messages, certify, digits_
 from maxent.density import Density
 from maxent.feasibility import BOUNDARY, INFEASIBLE, examine, examine_discrete
 from maxent.problem import MomentProblem
+from maxent.sketch import Sample
 from maxent.status import SolveError, Status
 
 NAMED_COLUMNS = 6  # failing columns that an error message lists
@@ -77,7 +78,12 @@ def fit(data, degree=6, *, support=None, weights=None, axis=None, nan_policy="ra
     >>> maxent.fit(waits, degree=4).mean().round(6) == waits.mean().round(6)
     np.True_
     """
-    problem, notes = MomentProblem.from_data(data, degree, support, weights, axis, nan_policy)
+    return fit_moments(Sample.of(data, weights, axis), degree, support, nan_policy, throw)
+
+
+def fit_moments(source, degree, support, nan_policy, throw):
+    """The density with the moments of a Sample or a Sketch; see `fit`."""
+    problem, notes = MomentProblem.from_source(source, degree, support, nan_policy)
     return _answer(problem, notes, throw)
 
 
@@ -228,6 +234,7 @@ def _answer(problem, notes, throw):
         problem.batch_shape,
         problem.samples,
         findings.own,
+        problem.transform,
     )
 
 

@@ -21,6 +21,14 @@ from maxent.basis import CHEBYSHEV, HERMITE, LAGUERRE
 NARROWEST = 4.0 * np.finfo(float).tiny  # the scale of a narrower support has no reciprocal
 
 
+def frame_of(lower, upper):
+    """(loc, scale) with (x - loc)/scale in [-1, 1] for every x of [lower, upper], rounding
+    included: far from 0 the middle is no float64, and the farther end sets the scale."""
+    with np.errstate(invalid="ignore", over="ignore"):  # inf, -inf: the range of nothing
+        loc = lower + (0.5 * upper - 0.5 * lower)
+        return loc, np.maximum(upper - loc, loc - lower)
+
+
 class Support:
     """Base of the kinds of support. `basis` and `ends` say how its reference coordinate works.
 
@@ -99,9 +107,8 @@ class Interval(Support):
         return self.lower[()], self.upper[()]
 
     def frame(self, mean, variance):
-        """(loc, scale), each of mean\'s shape."""
-        scale = 0.5 * (self.upper - self.lower)
-        loc = self.lower + scale
+        """(loc, scale), each of mean's shape."""
+        loc, scale = frame_of(self.lower, self.upper)
         return np.broadcast_to(loc.ravel(), mean.shape), np.broadcast_to(scale.ravel(), mean.shape)
 
     def __getitem__(self, index):
@@ -223,9 +230,8 @@ class Discrete(Support):
         return self.points[0], self.points[-1]
 
     def frame(self, mean, variance):
-        """(loc, scale), each of mean\'s shape."""
-        scale = 0.5 * (self.points[-1] - self.points[0])
-        loc = self.points[0] + scale
+        """(loc, scale), each of mean's shape."""
+        loc, scale = frame_of(self.points[0], self.points[-1])
         return np.full(mean.shape, loc), np.full(mean.shape, scale)
 
     def contains(self, x):

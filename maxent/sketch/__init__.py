@@ -1,8 +1,11 @@
 """Samples to moments.
 
-sample    arrays, checked, and their moments in the frame of a support
+sample     arrays, checked, and their moments in the frame of a support
+summary    Sketch: mergeable by widening, one pass
+format     a sketch as bytes and as JSON
 """
 
 from maxent.sketch.sample import Sample, real_array
+from maxent.sketch.summary import Sketch
 
-__all__ = ["Sample", "real_array"]
+__all__ = ["Sample", "Sketch", "real_array"]

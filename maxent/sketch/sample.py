@@ -12,6 +12,7 @@ import dataclasses
 import numpy as np
 
 from maxent._kernels.moments import basis_means, spread
+from maxent.transform import NONE
 
 # A blocked mean of numbers of size <= 1: what its own rounding may be off by.
 MEAN_ROUNDING = 4.0 * 2.0**-53
@@ -21,8 +22,10 @@ MEAN_ROUNDING = 4.0 * 2.0**-53
 class Sample:
     """Columns of data: `columns` is a list of 1-D arrays (views where possible), with batch_shape.
 
-    weights: 1-D or None, shared by the columns.
+    weights: 1-D or None, shared by the columns. The moments are those of the data as they are.
     """
+
+    transform = NONE
 
     columns: list
     weights: np.ndarray | None
@@ -63,20 +66,38 @@ class Sample:
                 raise ValueError("all weights are 0")
         return cls(columns, weights, batch_shape)
 
-    def spread(self):
-        """(count, lowest, highest, mean, variance, number of NaN), each (columns,)."""
-        weights = _weights(self.weights)
-        rows = np.array([spread(column, weights) for column in self.columns]).T
-        missing = np.array([np.isnan(c).sum() if c.dtype.kind == "f" else 0 for c in self.columns])
-        return (*rows, missing)
+    # ---------------------------------------- what MomentProblem asks of a source of moments
 
-    def effective_size(self, count):
-        """`count`, or with weights (Σw)²/Σw² of the values that are not NaN, (columns,)."""
+    def faults(self, nan_policy):
+        """Why each column cannot be fitted, in words, or None."""
+        out = []
+        for column in self.columns:
+            missing = np.isnan(column).sum() if column.dtype.kind == "f" else 0
+            found = missing and nan_policy == "raise"
+            out.append(f"{int(missing)} of {column.size} values are NaN" if found else None)
+        return out
+
+    def spread(self):
+        """(count, lowest, highest, mean, variance), each (columns,), of what is not NaN."""
+        weights = _weights(self.weights)
+        return tuple(np.array([spread(column, weights) for column in self.columns]).T)
+
+    def effective_size(self):
+        """How many values are not NaN, or with weights their (Σw)²/Σw², (columns,)."""
+        kept = [~np.isnan(column) for column in self.columns]
         if self.weights is None:
-            return count
-        kept = [self.weights[~np.isnan(column)] for column in self.columns]
+            return np.array([float(k.sum()) for k in kept])
         with np.errstate(all="ignore"):
-            return np.array([w.sum() ** 2 / (w @ w) for w in kept])
+            some = [self.weights[k] for k in kept]
+            return np.array([w.sum() ** 2 / (w @ w) for w in some])
+
+    def pick(self, index):
+        return dataclasses.replace(self, columns=[self.columns[j] for j in index])
+
+    def outside_points(self, support):
+        """A value of each column that is no point of a Discrete support, or None."""
+        strange = [column[~np.isin(column, support.points)] for column in self.columns]
+        return [values[0] if len(values) else None for values in strange]
 
     def moments(self, support, loc, scale, degree):
         """E[phi_j(t)] and their rounding, both (columns, degree+1)."""

@@ -1,0 +1,114 @@
+"""What a sketch counts in a chunk, and the sums of one basis turned to those of another.
+
+Widening. A sketch holds S_i = Σ w T_i(t), t = (x - loc)/scale. In another frame s = α t + β, with
+
+    α = scale/scale',    β = (loc - loc')/scale',
+
+and any polynomial φ_j(s) is Σ_{i<=j} C_ji T_i(t), so that Σ w φ_j(s) = Σ_i C_ji S_i. The rows of C
+follow the recurrence of φ, with  t T_0 = T_1  and  t T_i = (T_{i+1} + T_{i-1})/2. For φ = T and
+|α t + β| <= 1 on [-1, 1] each row of C is bounded (|C_ji| <= 2, the Chebyshev coefficients of a
+function of size 1): nothing is lost, however often one widens.
+"""
+
+import numpy as np
+from numba import njit
+
+from .recurrence import fill
+
+# One pair in so many values is looked at for ties, and no more than MOST_PAIRS a chunk.
+PAIR_EVERY = 256
+FEWEST_PAIRS = 8
+MOST_PAIRS = 1024
+# C is bounded by 2 there, and its own rounding is a few units a row.
+COEFFICIENT_ROUNDING = 4.0 * 2.0**-53
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def survey(x, y, weights, counts, range_):
+    """Count a chunk of x (n,) whose transformed values are y (n,); weights (n,) > 0, or (0,).
+
+    counts: values, NaN, +inf, -inf, zeros (of x), at the lowest, at the highest, pairs looked at,
+    equal pairs. range_: lowest and highest finite y. Returns Σw and Σw² of the finite y.
+    """
+    n = y.shape[0]
+    weighted = weights.shape[0] > 0
+    low, high = np.inf, -np.inf
+    at_low = at_high = finite = 0
+    mass = 0.0
+    square = 0.0
+    for i in range(n):
+        value = y[i]
+        if x[i] == 0:
+            counts[4] += 1
+        if value != value:
+            counts[1] += 1
+        elif value == np.inf:
+            counts[2] += 1
+        elif value == -np.inf:
+            counts[3] += 1
+        else:
+            finite += 1
+            if value <= low:
+                at_low = at_low + 1 if value == low else 1
+                low = value
+            if value >= high:
+                at_high = at_high + 1 if value == high else 1
+                high = value
+            if weighted:
+                mass += weights[i]
+                square += weights[i] ** 2
+    if not weighted:
+        mass = square = float(finite)
+    counts[0] = finite
+    counts[5], counts[6] = at_low, at_high
+    range_[0], range_[1] = low, high
+    pairs = min(n // PAIR_EVERY + FEWEST_PAIRS, MOST_PAIRS, n - 1)
+    state = np.uint64(n)
+    for _ in range(pairs):  # a linear congruential generator (Knuth's MMIX constants)
+        state = state * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
+        first = np.int64(state >> np.uint64(33)) % n
+        state = state * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
+        other = np.int64(state >> np.uint64(33)) % (n - 1)
+        other += other >= first
+        a, b = y[first], y[other]
+        if abs(a) < np.inf and abs(b) < np.inf:
+            counts[7] += 1
+            counts[8] += a == b
+    return mass, square
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def expand(sums, alpha, beta, rec, out, error):
+    """S (columns, k+1) in the frame α t + β (columns,) and the basis `rec` (3, m), m <= k.
+
+    out, error: (columns, m+1); error bounds what the rounding of C and of one unit 2^-53 of Σw in
+    each S_i does to out.
+    """
+    m = rec.shape[1]
+    before, now, after = np.zeros(m + 2), np.zeros(m + 2), np.zeros(m + 2)
+    for column in range(sums.shape[0]):
+        a, b = alpha[column], beta[column]
+        fill(before, 0.0)
+        fill(now, 0.0)
+        fill(after, 0.0)
+        now[0] = 1.0
+        mass = sums[column, 0]
+        for j in range(m + 1):
+            total = 0.0
+            size = 0.0
+            for i in range(j + 1):
+                total += now[i] * sums[column, i]
+                size += abs(now[i])
+            out[column, j] = total
+            error[column, j] = (j + 1) * COEFFICIENT_ROUNDING * size * mass if j else 0.0
+            if j == m:
+                break
+            up, shift, down = rec[0, j], rec[1, j], rec[2, j]
+            for i in range(j + 2):
+                times_t = 0.5 * now[i + 1] if i + 1 <= j else 0.0
+                if i == 1:
+                    times_t += now[0]
+                elif i > 1:
+                    times_t += 0.5 * now[i - 1]
+                after[i] = up * (a * times_t + b * now[i]) + shift * now[i] - down * before[i]
+            before, now, after = now, after, before
