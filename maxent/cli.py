@@ -1,10 +1,13 @@
-"""The command line: `maxent fit | quantile | sample | check`.
+"""The command line: `maxent fit | quantile | sample | check | sketch | merge`.
 
     maxent fit FILE --column NAME --degree 6 --plot fit.png
     maxent fit --moments 1,0,1,0,2.5 --support=-inf,inf
     maxent quantile --example faithful -p 0.05,0.5,0.95
     maxent sample --example faithful -n 1000 --seed 1
     maxent check --moments 1,0.5,0.2 --support 0,1
+    maxent sketch part-*.parquet --column price --transform log -o prices.mx
+    maxent merge monday.mx tuesday.mx -o both.mx
+    maxent fit both.mx
 
 Data go to stdout, all talk to stderr. Exit codes: 0 an answer, 1 no answer (the reason is a
 `Status`), 2 a wrong command or bad input. With --json stdout gets exactly one document or nothing;
@@ -22,13 +25,16 @@ import os
 import sys
 import threading
 import time
+import warnings
 from enum import Enum
 
 import numpy as np
 
 from maxent import plot, reading
+from maxent.sketch import Sketch
 from maxent.solver import check, fit, solve
 from maxent.status import SolveError
+from maxent.transform import NONE, Transform
 
 OK, NO_ANSWER, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -110,14 +116,46 @@ def _parser() -> argparse.ArgumentParser:
     _moment_options(add, required=True)
     add.add_argument("--json", action="store_true", help="one JSON document on stdout")
     add.set_defaults(run=_run_check)
+
+    add = commands.add_parser(
+        "sketch", help="the moments of files of any size, read piece by piece, to merge and fit"
+    )
+    add.add_argument("files", nargs="+", metavar="FILE", help="CSV, Parquet, npy, npz or -")
+    add.add_argument("--column", metavar="NAME", help="which column of them")
+    add.add_argument(
+        "--degree", metavar="K", type=_size, default=DEGREE, help=f"moments to keep ({DEGREE})"
+    )
+    add.add_argument(
+        "--transform",
+        metavar="NAME[,LOC,SCALE]",
+        type=_transform,
+        help="log, asinh or sqrt of (x - LOC)/SCALE (0 and 1); sketches of one kind merge",
+    )
+    _sketch_options(add)
+    add.set_defaults(run=_run_sketch)
+
+    add = commands.add_parser("merge", help="one sketch out of several")
+    add.add_argument("files", nargs="+", metavar="SKETCH", help="what `maxent sketch` wrote")
+    _sketch_options(add)
+    add.set_defaults(run=_run_merge)
     return parser
+
+
+def _sketch_options(options: argparse.ArgumentParser) -> None:
+    options.add_argument("-o", "--output", metavar="FILE", help="where to; - for standard output")
+    options.add_argument(
+        "--json", action="store_true", help="the sketch as one JSON document on stdout"
+    )
 
 
 def _source_options() -> argparse.ArgumentParser:
     """Where the density comes from: the same options for every command that has one."""
     options = argparse.ArgumentParser(add_help=False)
     options.add_argument(
-        "file", nargs="?", metavar="FILE", help="CSV, Parquet, npy or npz; - for standard input"
+        "file",
+        nargs="?",
+        metavar="FILE",
+        help="CSV, Parquet, npy, npz, or a sketch; - for standard input",
     )
     options.add_argument("--column", metavar="NAME", help="which column of it")
     options.add_argument(
@@ -181,6 +219,14 @@ def _support(text: str) -> tuple[float, float]:
     return ends[0], ends[1]
 
 
+def _transform(text: str) -> Transform:
+    name, *constants = text.split(",")
+    try:
+        return Transform(name, *map(float, constants))
+    except (TypeError, ValueError) as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
+
+
 def _size(text: str) -> int:
     try:
         number = int(text)
@@ -217,6 +263,7 @@ class Source:
     title: str
     label: str | None = None
     data: np.ndarray | None = None
+    values: int | None = None
 
 
 def _source(arguments) -> Source:
@@ -225,6 +272,8 @@ def _source(arguments) -> Source:
         raise ValueError("give one of FILE, --example and --moments")
     if arguments.moments is not None:
         return _source_of_moments(arguments)
+    if arguments.file is not None and (found := reading.read_sketch(arguments.file)) is not None:
+        return _source_of_sketch(arguments, found)
     if arguments.example is not None:
         data, column = reading.read_example(arguments.example, arguments.column)
         name = arguments.example
@@ -242,7 +291,29 @@ def _source(arguments) -> Source:
     with _patience():
         density = fit(data, degree, support=arguments.support)
     _mention_atoms(data, density)
-    return Source(density, title, column, data)
+    return Source(density, title, column, data, data.size)
+
+
+def _source_of_sketch(arguments, sketch: Sketch) -> Source:
+    name = "stdin" if arguments.file == "-" else os.path.basename(arguments.file)
+    if arguments.column is not None:
+        raise ValueError(f"--column belongs to tables: {name} is the sketch of one column")
+    if sketch.batch_shape:
+        raise ValueError(f"{name} is a batch of {sketch.batch_shape} columns: fit it from Python")
+    left_out = sketch.nan + sketch.infinite
+    if left_out and arguments.nan == "raise":
+        raise ValueError(
+            f"{name}: {sketch.nan} values are NaN or missing, {sketch.infinite} infinite; "
+            "--nan omit leaves them out"
+        )
+    with _patience(), warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", UserWarning)
+        density = sketch.fit(arguments.degree, support=arguments.support, nan_policy=arguments.nan)
+    for warning in said:
+        print(f"maxent: {warning.message}", file=sys.stderr)
+    if left_out:
+        print(f"maxent: {left_out} values left out", file=sys.stderr)
+    return Source(density, name, values=int(sketch.count))
 
 
 def _source_of_moments(arguments) -> Source:
@@ -363,6 +434,49 @@ def _run_check(arguments) -> int:
     return OK if report.feasible else NO_ANSWER
 
 
+def _run_sketch(arguments) -> int:
+    sketch = Sketch(arguments.degree, transform=arguments.transform)
+    for file in arguments.files:
+        progress = _Progress()
+        try:
+            for chunk in reading.read_chunks(file, arguments.column, progress=progress):
+                sketch.update(chunk)
+        finally:
+            progress.clear()
+    return _write_sketch(arguments, sketch)
+
+
+def _run_merge(arguments) -> int:
+    total = None
+    for file in arguments.files:
+        sketch = reading.read_sketch(file)
+        if sketch is None:
+            raise ValueError(f"{file} is no sketch: make one with maxent sketch")
+        try:
+            total = sketch if total is None else total + sketch
+        except ValueError as error:
+            raise ValueError(f"{file}: {error}") from None
+    return _write_sketch(arguments, total)
+
+
+def _write_sketch(arguments, sketch: Sketch) -> int:
+    if arguments.output is None and not arguments.json:
+        raise ValueError("say where the sketch goes: -o FILE, or --json")
+    if arguments.output == "-" and arguments.json:
+        raise ValueError("standard output takes one of -o - and --json")
+    if arguments.output == "-":
+        sys.stdout.buffer.write(sketch.to_bytes())
+    elif arguments.output is not None:
+        with open(arguments.output, "wb") as stream:
+            stream.write(sketch.to_bytes())
+    if arguments.json:
+        print(sketch.to_json())
+    what = repr(sketch)[len("<Sketch, ") : -1]
+    where = "" if arguments.output in (None, "-") else f" in {arguments.output}"
+    print(f"maxent: {what}{where}", file=sys.stderr)
+    return OK
+
+
 # ---------------------------------------------------------------------------------- output
 
 
@@ -370,8 +484,9 @@ def _described(source: Source) -> dict:
     density = source.density
     report = {
         "source": source.title,
-        "values": None if source.data is None else source.data.size,
+        "values": source.values,
         "support": density.support(),
+        "transform": None if density.transform == NONE else repr(density.transform),
         "degree": density.degree,
         "basis": density.basis.name,
         "coefficients": density.coefficients,
@@ -425,12 +540,13 @@ def _as_table(report: dict) -> str:
     lo, hi = report["support"]
     values = "" if report["values"] is None else f", {report['values']:,} values"
     certificate = report["certificate"]
+    of = "" if report["transform"] is None else f", of {report['transform']}"
     rows = [
         f"{report['source']}{values}",
         "",
         f"  support       {'[' if math.isfinite(lo) else '('}{number(lo)}, "
         f"{number(hi)}{']' if math.isfinite(hi) else ')'}",
-        f"  moments       {report['degree']} matched, {report['basis'].capitalize()} basis",
+        f"  moments       {report['degree']} matched, {report['basis'].capitalize()} basis{of}",
         f"  mean          {number(report['mean'])}",
         f"  std. dev.     {report['standard_deviation']:.6g}",
         f"  skewness      {shape(report['skewness'])}",

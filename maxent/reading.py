@@ -1,4 +1,5 @@
-"""One column of numbers out of a file: CSV, Parquet, npy or npz, gzipped or not, or standard input.
+"""One column of numbers out of a file: CSV, Parquet, npy or npz, gzipped or not, or standard input;
+or a sketch of one.
 
 The kind of file is read off its first bytes, not off its name, so that a pipe works like a file.
 Everything that can be wrong with a file is a `ValueError` (or the `OSError` of opening it, or the
@@ -7,6 +8,7 @@ Everything that can be wrong with a file is a `ValueError` (or the `OSError` of 
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import difflib
 import gzip
@@ -22,6 +24,8 @@ from typing import BinaryIO
 
 import numpy as np
 
+from maxent.sketch import Sketch, format
+
 EXAMPLES = {"faithful": "eruptions"}
 """Bundled tables by name, each with the column that is read when none is named."""
 
@@ -30,7 +34,7 @@ MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "-", "."})
 
 DELIMITERS = ",;\t"
 SHOWN_NAMES = 20  # more column names than this do not fit into one readable line
-PROGRESS_ROWS = 1 << 15  # about 10 ms of reading: rare enough to cost nothing
+CHUNK = 1 << 16  # values at a time: rare enough a step to cost nothing, and to report progress
 
 Progress = Callable[[int, int], None]
 """Called now and then with the bytes read and the bytes there are; never for a pipe."""
@@ -47,11 +51,49 @@ def read_column(
 
     Raises ValueError for what is wrong inside the file and OSError if it cannot be opened.
     """
+    return np.concatenate(list(read_chunks(path, column, progress=progress)))
+
+
+def read_chunks(
+    path: str, column: str | None = None, *, progress: Progress | None = None
+) -> Iterator[np.ndarray]:
+    """The same column piece by piece, so that the file may be larger than the memory.
+
+    CSV, Parquet and npy are read as far as each piece needs; npz, and Parquet or npy out of a pipe,
+    whole. Raises as `read_column` does, when the fault is met.
+    """
     if path == "-":
-        return _read(sys.stdin.buffer, "standard input", column, progress)
+        yield from _read(sys.stdin.buffer, "standard input", column, progress)
+        return
+    with _opened(path) as stream:
+        yield from _read(stream, os.path.basename(path), column, progress)
+
+
+def read_sketch(path: str) -> Sketch | None:
+    """The sketch in a file, or "-" for standard input; None if the file begins as no sketch does.
+
+    Raises ValueError for a damaged one and OSError if the file cannot be opened.
+    """
+    if path == "-":
+        return _read_sketch(sys.stdin.buffer, "standard input")
+    with _opened(path) as stream:
+        return _read_sketch(stream, os.path.basename(path))
+
+
+def _read_sketch(stream: BinaryIO, name: str) -> Sketch | None:
+    if not format.is_sketch(stream.peek(4)[:4]):
+        return None
+    try:
+        return format.from_bytes(stream.read())
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator[BinaryIO]:
     try:
         with open(path, "rb") as stream:
-            return _read(stream, os.path.basename(path), column, progress)
+            yield stream
     except FileNotFoundError:
         raise FileNotFoundError(f"no file {path!r}{_near_files(path)}") from None
     except OSError as error:
@@ -64,31 +106,43 @@ def read_example(name: str, column: str | None = None) -> tuple[np.ndarray, str]
         raise ValueError(f"no example {name!r}; there is {', '.join(sorted(EXAMPLES))}")
     column = column or EXAMPLES[name]
     with (resources.files("maxent") / "examples" / f"{name}.csv").open("rb") as stream:
-        return _read(stream, f"the example {name}", column, None), column
+        values = list(_read(stream, f"the example {name}", column, None))
+    return np.concatenate(values), column
 
 
-def _read(stream: BinaryIO, name: str, column: str | None, progress: Progress | None) -> np.ndarray:
+def _read(
+    stream: BinaryIO, name: str, column: str | None, progress: Progress | None
+) -> Iterator[np.ndarray]:
     try:
-        return _read_by_content(stream, name, column, progress)
+        empty = True
+        for values in _read_by_content(stream, name, column, progress):
+            empty = empty and not values.size
+            yield values
+        if empty:
+            raise ValueError(f"{name} holds no values")
     except (csv.Error, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ValueError(f"{name} cannot be read: {error}") from None
 
 
 def _read_by_content(
     stream: BinaryIO, name: str, column: str | None, progress: Progress | None
-) -> np.ndarray:
+) -> Iterator[np.ndarray]:
     size = _size(stream)
+    file, seekable = stream, size is not None
+
+    def report():  # of a packed file, how far through the packed bytes
+        if progress is not None and size is not None:
+            progress(file.tell(), size)
+
+    if stream.peek(2)[:2] == b"\x1f\x8b":
+        stream, seekable = io.BufferedReader(gzip.GzipFile(fileobj=stream)), False
     head = stream.peek(6)[:6]
-    if head.startswith(b"\x1f\x8b"):
-        stream, size = io.BufferedReader(gzip.GzipFile(fileobj=stream)), None
-        head = stream.peek(6)[:6]
     if head == b"\x93NUMPY" or head.startswith(b"PK\x03\x04"):
-        return _read_numpy(stream, name, column)
-    if head.startswith(b"PAR1"):
-        return _read_parquet(stream, name, column)
-    if progress is None or size is None:
-        return _read_text(stream, name, column)
-    return _read_text(stream, name, column, lambda: progress(stream.tell(), size))
+        yield from _read_numpy(stream, name, column, seekable)
+    elif head.startswith(b"PAR1"):
+        yield from _read_parquet(stream, name, column, seekable, progress)
+    else:
+        yield from _read_text(stream, name, column, report)
 
 
 def _size(stream: BinaryIO) -> int | None:
@@ -135,8 +189,8 @@ def _read_text(
     stream: BinaryIO,
     name: str,
     column: str | None,
-    report: Callable[[], None] | None = None,
-) -> np.ndarray:
+    report: Callable[[], None],
+) -> Iterator[np.ndarray]:
     # Only numbers are wanted: a byte of some other encoding in a name or note must not stop us.
     text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline="")
     try:
@@ -152,12 +206,16 @@ def _read_text(
             rows = itertools.chain([(line, header)], rows)
         index = _choose(names, column, name)
         fields = _fields(rows, index, len(names), f"{name}, line")
-        values = np.fromiter(_numbers(fields, f"{name}, line", report), float)
+        numbers = _numbers(fields, f"{name}, line")
+        empty = True
+        while (values := np.fromiter(itertools.islice(numbers, CHUNK), float)).size:
+            empty = False
+            yield values
+            report()
+        if empty:
+            raise ValueError(f"{name} has a header but no values")
     finally:
         text.detach()  # the stream is not ours to close
-    if values.size == 0:
-        raise ValueError(f"{name} has a header but no values")
-    return values
 
 
 def _first_line(text: io.TextIOBase, name: str) -> tuple[int, str]:
@@ -177,18 +235,14 @@ def _fields(
         yield line, row[index]
 
 
-def _numbers(
-    fields: Iterator[tuple[int, str]], where: str, report: Callable[[], None] | None = None
-) -> Iterator[float]:
-    for count, (line, field) in enumerate(fields, 1):
+def _numbers(fields: Iterator[tuple[int, str]], where: str) -> Iterator[float]:
+    for line, field in fields:
         try:
             yield float(field)
         except ValueError:
             if field.strip().casefold() not in MISSING:
                 raise ValueError(f"{where} {line}: {field!r} is not a number") from None
             yield np.nan
-        if report is not None and count % PROGRESS_ROWS == 0:
-            report()
 
 
 def _is_number(field: str) -> bool:
@@ -202,10 +256,15 @@ def _is_number(field: str) -> bool:
 # -------------------------------------------------------------------------------- binary
 
 
-def _read_numpy(stream: BinaryIO, name: str, column: str | None) -> np.ndarray:
+def _read_numpy(
+    stream: BinaryIO, name: str, column: str | None, seekable: bool
+) -> Iterator[np.ndarray]:
     """npy (one array: a column, a table of columns or a record array) or npz (named columns)."""
     try:
-        table = np.load(io.BytesIO(stream.read()), allow_pickle=False)
+        if seekable and stream.peek(6)[:6] == b"\x93NUMPY":
+            table = np.load(stream.name, mmap_mode="r", allow_pickle=False)
+        else:
+            table = np.load(io.BytesIO(stream.read()), allow_pickle=False)
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{name} cannot be read: {error}") from None
     if isinstance(table, np.lib.npyio.NpzFile):
@@ -220,12 +279,17 @@ def _read_numpy(stream: BinaryIO, name: str, column: str | None) -> np.ndarray:
         values = table
     if values.ndim != 1 or values.dtype.kind not in "fiub":
         raise ValueError(f"{name} holds {values.dtype} of shape {values.shape}, not a column")
-    if values.size == 0:
-        raise ValueError(f"{name} holds no values")
-    return values.astype(float)
+    for start in range(0, values.size, CHUNK):
+        yield np.array(values[start : start + CHUNK], dtype=float)
 
 
-def _read_parquet(stream: BinaryIO, name: str, column: str | None) -> np.ndarray:
+def _read_parquet(
+    stream: BinaryIO,
+    name: str,
+    column: str | None,
+    seekable: bool,
+    progress: Progress | None,
+) -> Iterator[np.ndarray]:
     try:
         import pyarrow
         import pyarrow.parquet
@@ -234,18 +298,28 @@ def _read_parquet(stream: BinaryIO, name: str, column: str | None) -> np.ndarray
             f"{name} is Parquet, which needs pyarrow: pip install 'maxent[parquet]'"
         ) from None
     try:
-        file = pyarrow.parquet.ParquetFile(io.BytesIO(stream.read()))
+        file = pyarrow.parquet.ParquetFile(stream if seekable else io.BytesIO(stream.read()))
         names = file.schema_arrow.names
         wanted = names[_choose(names, column, name)]
-        values = file.read([wanted]).column(wanted)
+        done = 0
+        for batch in file.iter_batches(batch_size=CHUNK, columns=[wanted]):
+            values = batch.column(0)
+            yield _from_arrow(values, name, wanted, done)
+            done += len(values)
+            if progress is not None:
+                progress(done, file.metadata.num_rows)
     except pyarrow.ArrowException as error:
         raise ValueError(f"{name} cannot be read: {error}") from None
+
+
+def _from_arrow(values, name: str, wanted: str, before: int) -> np.ndarray:
+    """Float64 of a pyarrow array; `before` rows of the column went before it."""
+    import pyarrow
+
     if pyarrow.types.is_string(values.type) or pyarrow.types.is_large_string(values.type):
-        rows = enumerate((value or "" for value in values.to_pylist()), 1)
+        rows = enumerate((value or "" for value in values.to_pylist()), before + 1)
         return np.fromiter(_numbers(rows, f"{name}, row"), float)
-    if len(values) == 0:
-        raise ValueError(f"{name} holds no values")
     try:
-        return values.cast(pyarrow.float64(), safe=False).to_numpy()
+        return values.cast(pyarrow.float64(), safe=False).to_numpy(zero_copy_only=False)
     except pyarrow.ArrowException:
         raise ValueError(f"{name}: column {wanted!r} holds {values.type}, not numbers") from None

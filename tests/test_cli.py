@@ -362,3 +362,93 @@ def test_version_and_help(run):
         code, out, _ = run(command, "--help")
         assert code == 0
         assert "--support" in out
+
+
+# -------------------------------------------------------------------- sketches of large files
+
+
+def test_files_are_sketched_merged_and_fitted(run, tmp_path):
+    x = np.random.default_rng(0).lognormal(size=3000)
+    write(tmp_path / "a.csv", x[:1000].tolist())
+    np.save(tmp_path / "b.npy", x[1000:])
+    for name, source in (("a.mx", "a.csv"), ("b.mx", "b.npy")):
+        code, out, err = run(
+            "sketch", tmp_path / source, "--transform", "log,0,2", "-o", tmp_path / name
+        )
+        assert (code, out) == (0, "")
+        assert "values in [" in err
+    assert run("merge", tmp_path / "a.mx", tmp_path / "b.mx", "-o", tmp_path / "c.mx")[0] == 0
+    both = maxent.Sketch.from_bytes((tmp_path / "c.mx").read_bytes())
+    alone = maxent.Sketch.of(x, 6, transform=maxent.Transform("log", 0.0, 2.0))
+    np.testing.assert_allclose(both.chebyshev_moments(), alone.chebyshev_moments(), atol=1e-14)
+    code, out, err = run("fit", tmp_path / "c.mx", "--json")
+    assert (code, err) == (0, "")
+    found = document(out)
+    assert (found["source"], found["values"], found["degree"]) == ("c.mx", 3000, 6)
+    assert found["transform"] == "Transform('log', loc=0.0, scale=2.0)"
+    np.testing.assert_allclose(
+        found["quantiles"], alone.fit().ppf(found["probabilities"]), rtol=1e-9
+    )
+    assert "of Transform('log'" in run("fit", tmp_path / "c.mx", "--degree", 4)[1]
+    code, out, _ = run("quantile", tmp_path / "c.mx", "-p", 0.5)
+    assert float(out.split()[1]) == pytest.approx(np.median(x), rel=0.05)
+
+
+def test_a_sketch_as_json_is_one_document(run, tmp_path):
+    file = write(tmp_path / "x.csv", [1.0, 2.0, 4.0])
+    code, out, _ = run("sketch", file, "--json", "--degree", 2)
+    assert code == 0
+    assert maxent.Sketch.from_json(json.dumps(document(out))) == maxent.Sketch.of([1.0, 2, 4], 2)
+    assert run("sketch", file)[0] == 2
+
+
+def test_sketches_travel_through_pipes(run, tmp_path):
+    sketch = maxent.Sketch.of(np.arange(50.0), 3)
+    done = subprocess.run(
+        [sys.executable, "-m", "maxent.cli", "quantile", "-", "-p", "0.5"],
+        input=sketch.to_bytes(),
+        capture_output=True,
+    )
+    assert float(done.stdout.split()[1]) == pytest.approx(24.5)
+    file = write(tmp_path / "x.csv", range(50))
+    done = subprocess.run(
+        [sys.executable, "-m", "maxent.cli", "sketch", file, "--degree", "3", "-o", "-"],
+        capture_output=True,
+    )
+    assert maxent.Sketch.from_bytes(done.stdout) == sketch
+
+
+def test_what_is_wrong_with_a_sketch_is_one_line(run, tmp_path):
+    x = write(tmp_path / "x.csv", [1.0, 2.0, 4.0, np.nan])
+    good, other, torn = tmp_path / "a.mx", tmp_path / "b.mx", tmp_path / "torn.mx"
+    run("sketch", x, "--degree", 2, "-o", good)
+    run("sketch", x, "--degree", 3, "-o", other)
+    torn.write_bytes(good.read_bytes()[:-3])
+    batch = tmp_path / "batch.mx"
+    batch.write_bytes(maxent.Sketch.of(np.eye(3), 2).to_bytes())
+    for words, said in [
+        (("fit", torn), "torn.mx: the sketch is damaged"),
+        (("fit", good), "1 values are NaN or missing"),
+        (("fit", good, "--column", "x"), "--column belongs to tables"),
+        (("fit", batch), r"batch of (3,) columns"),
+        (("merge", good, other, "-o", "c.mx"), "b.mx: sketches of degree 2 and 3 do not merge"),
+        (("merge", x, "-o", "c.mx"), "is no sketch"),
+        (("merge", good), "say where"),
+        (("merge", tmp_path / "none.mx", "-o", "c.mx"), "no file"),
+        (("sketch", x, "--transform", "log,a", "-o", "c.mx"), "could not convert"),
+        (("sketch", x, "-o", "-", "--json"), "one of -o - and --json"),
+    ]:
+        code, out, err = run(*words)
+        assert (code, out, err.count("\n")) == (2, "", 1), words
+        assert said in err
+    code, out, err = run("fit", good, "--nan", "omit", "--degree", 1, "--json")
+    assert (code, document(out)["values"]) == (0, 3)
+    assert "1 values left out" in err
+
+
+def test_atoms_of_a_sketch_are_pointed_out(run, tmp_path):
+    x = np.append(np.zeros(100), np.random.default_rng(0).normal(size=400))
+    (tmp_path / "x.mx").write_bytes(maxent.Sketch.of(x, 4).to_bytes())
+    code, _, err = run("fit", tmp_path / "x.mx")
+    assert code == 0
+    assert err.startswith("maxent: 20 % of the values are exactly 0")

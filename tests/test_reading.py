@@ -146,7 +146,7 @@ def test_parquet_without_pyarrow_says_what_to_install(tmp_path, monkeypatch):
 
 
 def test_progress_is_reported_on_the_way_and_never_beyond_the_end(tmp_path, monkeypatch):
-    monkeypatch.setattr(reading, "PROGRESS_ROWS", 1000)
+    monkeypatch.setattr(reading, "CHUNK", 1000)
     path = tmp_path / "long.csv"
     path.write_text("x\n" + "1.25\n" * 50_000, encoding="utf-8")
     seen = []
@@ -171,3 +171,26 @@ def test_old_faithful():
     assert waiting.mean() == pytest.approx(70.89706, abs=5e-6)
     with pytest.raises(ValueError, match="there is faithful"):
         read_example("faithless")
+
+
+@pytest.mark.parametrize("kind", ["csv", "csv.gz", "npy", "parquet", "text.parquet"])
+def test_large_columns_come_in_pieces(kind, tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "CHUNK", 100)
+    values = np.arange(350.0)
+    data = {
+        "csv": lambda: ("x\n" + "\n".join(map(str, values.tolist()))).encode(),
+        "csv.gz": lambda: gzip.compress(("x\n" + "\n".join(map(str, values.tolist()))).encode()),
+        "npy": lambda: as_npy(values),
+        "parquet": lambda: as_parquet(x=values),
+        "text.parquet": lambda: as_parquet(x=[str(v) for v in values.tolist()]),
+    }[kind]()
+    path = tmp_path / f"x.{kind}"
+    path.write_bytes(data)
+    seen = []
+    pieces = list(reading.read_chunks(str(path), progress=lambda *at: seen.append(at)))
+    assert [piece.size for piece in pieces] == [100, 100, 100, 50]
+    np.testing.assert_array_equal(np.concatenate(pieces), values)
+    if kind != "npy":
+        assert len(seen) == 4
+        assert all(done <= total for done, total in seen)
+    np.testing.assert_array_equal(read_column(str(path)), values)

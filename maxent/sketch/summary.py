@@ -69,9 +69,9 @@ class Sketch:
     >>> sum(parts)
     <Sketch, degree 4: 500 values in [0, 499]>
     >>> sum(parts).fit().ppf([0.25, 0.5]).round(3).tolist()
-    [124.75, 249.5]
+    [124.545, 249.5]
     >>> len(sum(parts).to_bytes())
-    65
+    71
     """
 
     def __init__(self, degree=6, *, transform=None):
