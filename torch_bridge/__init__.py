@@ -3,11 +3,12 @@
     functional   the transforms as functions of tensors
     layers       the same as modules, with parameters and running statistics
     conversion   BatchNorm exchanged for them and back, statistics anew, folding into neighbours
+    distributed  sums over processes, with their derivatives
     distribution the maximum-entropy density as a torch.distributions.Distribution
 """
 
 from torch_bridge import functional
-from torch_bridge.conversion import convert_batchnorm, fold, revert, update_stats
+from torch_bridge.conversion import convert_batchnorm, fold, revert, sync_, update_stats
 from torch_bridge.distribution import MaxEnt
 from torch_bridge.layers import (
     Copula,
@@ -38,5 +39,6 @@ __all__ = [
     "fold",
     "functional",
     "revert",
+    "sync_",
     "update_stats",
 ]

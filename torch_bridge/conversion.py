@@ -1,6 +1,7 @@
 """BatchNorm exchanged for another layer and back, statistics made anew, neighbours made to help.
 
     convert_batchnorm(model, Copula2d)        revert(model)
+    sync_(model, group)                       statistics over all processes
     update_stats(loader, model)               fold(previous, layer, following)
 """
 
@@ -86,7 +87,7 @@ def from_batchnorm(name, norm, layer_class, options):
         layer.reset_own_stats()
     layer.converted_from = type(norm)
     if isinstance(norm, nn.SyncBatchNorm):
-        layer.process_group = norm.process_group or torch.distributed.group.WORLD
+        layer.sync, layer.process_group = True, norm.process_group
     return layer
 
 
@@ -143,6 +144,23 @@ def to_batchnorm(name, layer):
     if kind is nn.SyncBatchNorm:
         norm.process_group = layer.process_group
     return norm
+
+
+def sync_(module, group=None):
+    """Let every norm layer of this package in `module` take its statistics over all processes of
+    `group` (None: of all) in training, as convert_sync_batchnorm does for BatchNorm. In place;
+    returns the module.
+
+    It works on every device and backend, with unequal batches, and with a process that has none.
+
+    >>> net = torch_bridge.sync_(torch.nn.Sequential(torch_bridge.Copula1d(3)))
+    >>> net[0].sync
+    True
+    """
+    for layer in module.modules():
+        if isinstance(layer, ColumnNorm):
+            layer.sync, layer.process_group = True, group
+    return module
 
 
 def replaced(module, function, name="", seen=None):

@@ -5,6 +5,8 @@ from torch import nn
 from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
+from torch_bridge.distributed import processes
+
 NORMAL_DTYPES = (torch.float32, torch.float64)
 
 
@@ -38,6 +40,7 @@ class ColumnNorm(nn.Module):
         self.affine = affine
         self.track_running_stats = track_running_stats
         self.has_bias = bias
+        self.sync, self.process_group = False, None  # see conversion.sync_
         where = {"device": device, "dtype": dtype}
         self.weight = self.bias = None
         if affine:
@@ -109,6 +112,10 @@ class ColumnNorm(nn.Module):
 
     def uses_batch(self):
         return self.training or not self.track_running_stats
+
+    def shares_batch(self):
+        """Whether the rows of other processes count too."""
+        return self.sync and self.training and processes(self.process_group) > 1
 
     def updates_statistics(self):
         """False in the second forward pass of activation checkpointing, which runs in backward."""

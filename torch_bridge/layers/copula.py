@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn.parameter import UninitializedBuffer
 
 from torch_bridge import copula
+from torch_bridge.distributed import gather_rows
 from torch_bridge.layers.column_norm import ColumnNorm, LazyColumnNorm, approach
 from torch_bridge.ops.columns import as_columns
 
@@ -109,18 +110,21 @@ class Copula(ColumnNorm):
         """Of shape and dtype of x; in training the running sums move along."""
         self.check_input(x)
         wide = x.to(copula.wide_dtype(x))
-        if x.numel() == 0:
+        rows = slice(None)
+        if self.shares_batch():
+            wide, rows = gather_rows(wide, self.process_group)
+        if wide.numel() == 0:
             return self.with_affine(wide).to(x.dtype)
         if not self.uses_batch():
             return self.with_affine(self.evaluation(wide)).to(x.dtype)
-        self.check_batch(x)
+        self.check_batch(wide)
         dims = (0, *range(2, x.ndim))
         y, v = copula.transform(
             wide, self.strength, self.target, dims, self.standardize, self.eps, self.method
         )
         if self.updates_statistics():
             self.update(wide.detach(), y.detach(), v.detach(), dims)
-        return self.with_affine(y).to(x.dtype)
+        return self.with_affine(y[rows]).to(x.dtype)
 
     @torch.no_grad()
     def update(self, x, y, v, dims):
