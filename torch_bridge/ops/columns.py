@@ -52,3 +52,22 @@ def column_values(value, x, dims):
     value = torch.as_tensor(value, device=x.device, dtype=torch.float64)
     value = value.expand([x.shape[d] for d in natural])
     return value.permute([natural.index(d) for d in order]).reshape(-1)
+
+
+def fold_columns(size, value, dim, column):
+    """For vmap: the batch dimension `dim` of `size` (None: none) moved into dimension `column`."""
+    if value is None:
+        return None
+    if dim is None:
+        value = value.unsqueeze(column)
+        shape = list(value.shape)
+        shape[column] = size
+        value = value.expand(shape)
+    else:
+        value = value.movedim(dim, column)
+    return value.flatten(column, column + 1)
+
+
+def unfold_columns(size, value, column):
+    """The inverse of fold_columns: dimension `column` is then the batch dimension."""
+    return value.unflatten(column, (size, -1))
