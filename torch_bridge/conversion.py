@@ -153,13 +153,17 @@ def sync_(module, group=None):
 
     It works on every device and backend, with unequal batches, and with a process that has none.
 
+    Raises ValueError where there is no such layer: was the model not converted yet?
+
     >>> net = torch_bridge.sync_(torch.nn.Sequential(torch_bridge.Copula1d(3)))
     >>> net[0].sync
     True
     """
-    for layer in module.modules():
-        if isinstance(layer, ColumnNorm):
-            layer.sync, layer.process_group = True, group
+    layers = [layer for layer in module.modules() if isinstance(layer, ColumnNorm)]
+    if not layers:
+        raise ValueError("no norm layer of this package here: call convert_batchnorm first?")
+    for layer in layers:
+        layer.sync, layer.process_group = True, group
     return module
 
 
