@@ -59,6 +59,7 @@ class Density:
         samples=None,
         own=None,
         transform=NONE,
+        degrees=None,
     ):
         self._set(
             domain=domain,
@@ -69,6 +70,7 @@ class Density:
             batch_shape=tuple(batch_shape),
             samples=None if samples is None else _read_only(np.reshape(samples, batch_shape)),
             transform=transform,
+            _degrees=None if degrees is None else np.reshape(degrees, batch_shape),
             _own={} if own is None else own,
             _inversions={},
         )
@@ -127,16 +129,20 @@ class Density:
             raise IndexError("a single Density cannot be indexed")
         picked = np.arange(int(np.prod(self.batch_shape))).reshape(self.batch_shape)[index]
         shape = np.shape(picked)
+        degrees = None if self._degrees is None else self._degrees[index]
+        size = self.degree + 1 if degrees is None else int(np.max(degrees, initial=1)) + 1
+        own = {i: self._own[j] for i, j in enumerate(np.ravel(picked)) if j in self._own}
         return Density(
             self.domain[index],
-            self.coefficients[index],
+            self.coefficients[index][..., :size],
             self.loc[index],
             self.scale[index],
             self.certificate[index],
             shape,
             None if self.samples is None else self.samples[index],
-            {i: self._own[j] for i, j in enumerate(np.ravel(picked)) if j in self._own},
+            {i: (c[:size], basis) for i, (c, basis) in own.items()},
             self.transform,
+            degrees,
         )
 
     def __iter__(self):
@@ -145,6 +151,14 @@ class Density:
     @property
     def degree(self):
         return self.coefficients.shape[-1] - 1
+
+    @property
+    def degrees(self):
+        """The degree of each column, (*batch): they differ after `degree="auto"`, and coefficients
+        above are 0."""
+        if self._degrees is None:
+            return np.full(self.batch_shape, self.degree)[()]
+        return self._degrees[()]
 
     @property
     def basis(self):

@@ -249,6 +249,7 @@ class Sensitivity(_Answers):
         for j, column in self._columns():
             if column is not None:
                 self._P[j] = column.P
+                self._P[j, np.ravel(density.degrees)[j] :] = 0.0
         self._turn = turn
         self._moved = self._P @ turn  # z = _moved @ d(given)
 
@@ -369,7 +370,7 @@ def standard_error(density, *, samples=None, errors=None, covariance=None, kind=
         n = np.broadcast_to(np.asarray(samples, dtype=float), shape).ravel()
         if not (n > 0).all():
             raise ValueError(f"samples must be a number above 0, not {n[~(n > 0)][0]:g}")
-        return ErrorBars(density, np.eye(k) / np.sqrt(n)[:, None, None])
+        return ErrorBars(density, _matched(density) / np.sqrt(n)[:, None, None])
     if errors is not None:
         e = _of_moments(errors, "errors", shape, (k,), number)
         if not (e >= 0).all():
@@ -389,7 +390,13 @@ def standard_error(density, *, samples=None, errors=None, covariance=None, kind=
 def rounding_error(density):
     """ErrorBars that bound what rounding of the moments and of the solve does; see Density."""
     blur = np.ravel(10.0 ** -np.asarray(density.certificate.digits, dtype=float))
-    return ErrorBars(density, np.eye(density.degree) * blur[:, None, None])
+    return ErrorBars(density, _matched(density) * blur[:, None, None])
+
+
+def _matched(density):
+    """1 on the diagonal for the degrees of each column, (columns, k, k)."""
+    k = density.degree
+    return np.eye(k) * (np.arange(k) < np.ravel(density.degrees)[:, None])[:, :, None]
 
 
 def _of_moments(value, name, shape, size, number):

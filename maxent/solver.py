@@ -38,6 +38,7 @@ NUMBERS = (
 # atoms alone were off by 6e-12 and more.)
 BELIEVED_ON_BOUNDARY = 3e-12
 BLOCK = 128  # columns that a thread is worth
+AUTO_DEGREE = 12  # degrees that `degree="auto"` tries
 MOST_ROWS = 1024  # columns in one go: the shortest piece of work is handed out last
 
 
@@ -60,14 +61,16 @@ def solve(moments, *, support, kind="raw", throw=True):
     """
     problem = MomentProblem.from_moments(moments, support, kind)
     notes = ["the moments hold NaN or infinity" if not ok else None for ok in problem.finite]
-    return _answer(problem, notes, throw)
+    return _density(problem, _find(problem, notes), throw)
 
 
 def fit(data, degree=6, *, support=None, weights=None, axis=None, nan_policy="raise", throw=True):
     """The maximum-entropy density with the moments of data.
 
     data: array-like; 1-D gives one density, n-D one for every column along `axis` (default 0).
-    degree: how many moments. support: (lo, hi) or a Support; None takes the range of the data.
+    degree: how many moments; "auto" takes for each column the number up to 12 that pays, by the
+    Bayesian information criterion (`density.degrees`).
+    support: (lo, hi) or a Support; None takes the range of the data.
     weights: (n,) >= 0. nan_policy: "raise", or "omit" to leave NaN out.
     throw: as for `solve`.
 
@@ -83,8 +86,46 @@ def fit(data, degree=6, *, support=None, weights=None, axis=None, nan_policy="ra
 
 def fit_moments(source, degree, support, nan_policy, throw):
     """The density with the moments of a Sample or a Sketch; see `fit`."""
+    if isinstance(degree, str):
+        if degree != "auto":
+            raise ValueError(f"degree must be a number or 'auto', not {degree!r}")
+        return _chosen(source, support, nan_policy, throw)
     problem, notes = MomentProblem.from_source(source, degree, support, nan_policy)
-    return _answer(problem, notes, throw)
+    return _density(problem, _find(problem, notes), throw)
+
+
+def _chosen(source, support, nan_policy, throw):
+    """For each column the degree with the smallest criterion
+
+        BIC(k) = 2 n H_k + k log n,
+
+    H_k the entropy of the density of degree k. The mean of -log p over the data is H_k, because
+    log p is a sum of the functions whose means were matched: the moments tell the likelihood, and
+    the criterion (Schwarz 1978) needs no data. Degrees without an answer are passed over.
+    """
+    most = min(AUTO_DEGREE, source.most_moments)
+    whole, notes = MomentProblem.from_source(source, most, support, nan_policy)
+    n = whole.samples
+    found, score = [], []
+    for k in range(1, most + 1):
+        problem = dataclasses.replace(
+            whole,
+            moments=np.ascontiguousarray(whole.moments[:, : k + 1]),
+            error=np.ascontiguousarray(whole.error[:, : k + 1]),
+        )
+        findings = _find(problem, notes)
+        with np.errstate(all="ignore"):
+            entropy = -np.einsum("cj,cj->c", findings.coefficients, problem.moments)
+            score.append(2.0 * n * entropy + k * np.log(n))
+        found.append(findings)
+    score = np.where(np.isnan(score), np.inf, score)
+    best = score.argmin(axis=0)
+    best[np.isinf(score.min(axis=0))] = min(1, most - 1)  # none: say why degree 2 has no answer
+    width = int(best.max()) + 1
+    total = _Findings(found[width - 1].problem)
+    for j, k in enumerate(best):
+        total.take(j, found[k], width)
+    return _density(whole, total, throw, best + 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -197,6 +238,18 @@ class _Findings:
         for i, value in enumerate(numbers):
             self.numbers[index, i] = value
 
+    def take(self, j, other, degree):
+        """Column j as `other` has it, its coefficients filled up to `degree` with zeros."""
+        c = other.coefficients[j]
+        self.code[j], self.numbers[j] = other.code[j], other.numbers[j]
+        self.atoms[j], self.boundary[j] = other.atoms[j], other.boundary[j]
+        self.coefficients[j] = np.pad(c, (0, degree + 1 - c.size))
+        if j in other.own:
+            c, basis = other.own[j]
+            self.own[j] = _read_only(np.pad(c, (0, degree + 1 - c.size))), basis
+        if j in other.reasons:
+            self.reasons[j] = other.reasons[j]
+
     def tell(self, column):
         """The message of one column."""
         status = STATUSES[self.code[column]]
@@ -214,7 +267,7 @@ class _Findings:
         return Certificate(message=Messages(self.tell, columns), **fields)
 
 
-def _answer(problem, notes, throw):
+def _find(problem, notes):
     findings = _Findings(problem)
     _rule_out(problem, notes, findings)
     support = problem.support
@@ -223,6 +276,10 @@ def _answer(problem, notes, throw):
     if findings.open().size:
         _take_the_certain_path(problem, findings)
     _doubt(findings)
+    return findings
+
+
+def _density(problem, findings, throw, degrees=None):
     if throw:
         _raise_failures(problem, findings)
     return Density(
@@ -235,6 +292,7 @@ def _answer(problem, notes, throw):
         problem.samples,
         findings.own,
         problem.transform,
+        degrees,
     )
 
 

@@ -73,11 +73,14 @@ class MaxEnt(Distribution):
     def from_density(cls, density, *, dtype=torch.float64, device=None, validate_args=None):
         """Of a `maxent.Density` on an interval (or a batch of them), with its coefficients.
 
-        ValueError for another support, and where a column was not solved (its certificate says
-        why). A column that the core holds in polynomials of its own is rounded to Chebyshev.
+        ValueError for another support or a transform, and where a column was not solved (its
+        certificate says why). A column that the core holds in polynomials of its own is rounded to
+        Chebyshev.
         """
         if density.basis.name != "chebyshev" or density.domain.atoms_of_reference() is not None:
             raise ValueError(f"a torch MaxEnt needs an interval, not {density.domain}")
+        if density.transform.name != "none":
+            raise ValueError(f"a torch MaxEnt has no {density.transform}: wrap it in torch's own")
         c = torch.tensor(density.coefficients[..., 1:], dtype=dtype, device=device)
         if not bool(torch.isfinite(c).all()):
             raise ValueError(f"there is no density to take over: {density.certificate!r}")

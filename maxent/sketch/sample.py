@@ -26,6 +26,7 @@ class Sample:
     """
 
     transform = NONE
+    most_moments = np.inf
 
     columns: list
     weights: np.ndarray | None

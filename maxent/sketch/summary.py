@@ -400,6 +400,11 @@ class Sketch:
     # ---------------------------------------- what MomentProblem asks of a source of moments
 
     @property
+    def most_moments(self):
+        """How many moments there are to match."""
+        return self.degree
+
+    @property
     def size(self):
         """How many columns."""
         return len(self._counts)
