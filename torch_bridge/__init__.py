@@ -2,6 +2,7 @@
 
     functional   the transforms as functions of tensors
     layers       the same as modules, with parameters and running statistics
+    losses       how far columns are from normal
     conversion   BatchNorm exchanged for them and back, statistics anew, folding into neighbours
     distributed  sums over processes, with their derivatives
     distribution the maximum-entropy density as a torch.distributions.Distribution
@@ -22,6 +23,7 @@ from torch_bridge.layers import (
     LogShift,
     SqrtShift,
 )
+from torch_bridge.losses import MomentLoss, NegentropyLoss, sliced
 
 __all__ = [
     "Copula",
@@ -34,11 +36,14 @@ __all__ = [
     "LazyCopula3d",
     "LogShift",
     "MaxEnt",
+    "MomentLoss",
+    "NegentropyLoss",
     "SqrtShift",
     "convert_batchnorm",
     "fold",
     "functional",
     "revert",
+    "sliced",
     "sync_",
     "update_stats",
 ]

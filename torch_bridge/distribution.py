@@ -6,10 +6,15 @@ T_j are Chebyshev polynomials: t, 2t^2 - 1, 4t^3 - 3t, … . Everything is a fun
 high in tensor operations (see `ops.panels`), so gradients of every order flow into all three.
 """
 
+import math
+
 import numpy as np
 import torch
+from numpy.polynomial import chebyshev
 from torch.distributions import Distribution, constraints, kl
 
+from maxent.status import SolveError, Status
+from torch_bridge.ops.dual_solve import dual_solve
 from torch_bridge.ops.panels import Panels, edges_of, series
 
 
@@ -87,6 +92,45 @@ class MaxEnt(Distribution):
         low, high = (
             torch.tensor(np.asarray(end), dtype=dtype, device=device) for end in density.support()
         )
+        return cls(c, low, high, validate_args=validate_args)
+
+    @classmethod
+    def from_moments(cls, moments, low=-1.0, high=1.0, *, kind="raw", validate_args=None):
+        """The maximum-entropy distribution with these moments, differentiable in them.
+
+        moments: (*batch, k+1), 1 <= k <= 16, float32 or float64; the first is 1, as in
+        `maxent.solve`. kind: "raw", E x^j, or "chebyshev", E T_j(t). low, high: as for the class.
+        Raw moments on a narrow or distant interval lose digits: prefer float64, or Chebyshev.
+
+        Raises ValueError for a first moment that is not 1 or another kind, and maxent.SolveError
+        where no density with these moments was found (`maxent.check` says why). With
+        validate_args=False such columns are nan.
+        """
+        if kind not in ("raw", "chebyshev"):
+            raise ValueError(f"kind must be raw or chebyshev, got {kind!r}")
+        validate = cls._validate_args if validate_args is None else validate_args
+        if moments.ndim == 0 or moments.shape[-1] < 2:
+            raise ValueError(f"moments need m0 = 1 and m1 at least, got {tuple(moments.shape)}")
+        off = (moments[..., 0] - 1).abs()
+        if validate and not bool((off <= 64 * torch.finfo(moments.dtype).eps).all()):
+            raise ValueError(
+                f"the first moment must be 1, got {moments[..., 0].tolist()}; "
+                "did you leave out m0 = 1?"
+            )
+        if kind == "raw":
+            moments = _chebyshev_from_raw(moments, low, high)
+        c, info = dual_solve(moments[..., 1:], ridge=0.0)
+        solved = info.status == Status.SOLVED.value
+        if validate and not bool(solved.all()):
+            statuses = tuple(Status(value) for value in info.status.flatten().tolist())
+            failed = [j for j, status in enumerate(statuses) if status is not Status.SOLVED]
+            raise SolveError(
+                f"no density was found for {len(failed)} of {len(statuses)} columns, the first at "
+                f"{failed[0]}: {statuses[failed[0]].message}",
+                statuses[failed[0]],
+                statuses,
+            )
+        c = torch.where(solved[..., None], c, torch.nan)
         return cls(c, low, high, validate_args=validate_args)
 
     @property
@@ -219,6 +263,27 @@ class MaxEnt(Distribution):
 
     def __repr__(self):
         return f"MaxEnt(degree: {self.degree}, batch_shape: {tuple(self._batch_shape)})"
+
+
+def _chebyshev_from_raw(moments, low, high):
+    """E x^j -> E T_j(t), j = 0 … k: t^j by the binomial theorem, T_j by its powers."""
+    k = moments.shape[-1] - 1
+    low, high = (
+        torch.as_tensor(end, dtype=moments.dtype, device=moments.device) for end in (low, high)
+    )
+    slope = 2 / (high - low)
+    offset = -(high + low) / (high - low)
+    powers = []
+    for j in range(k + 1):
+        terms = [
+            math.comb(j, i) * slope**i * offset ** (j - i) * moments[..., i] for i in range(j + 1)
+        ]
+        powers.append(sum(terms))
+    powers = torch.stack(powers, -1)
+    table = np.zeros((k + 1, k + 1))
+    for j in range(k + 1):
+        table[j, : j + 1] = chebyshev.cheb2poly(np.eye(k + 1)[j, : j + 1])
+    return powers @ powers.new_tensor(table).T
 
 
 @kl.register_kl(MaxEnt, MaxEnt)

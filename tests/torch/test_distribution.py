@@ -65,6 +65,43 @@ def test_agrees_with_the_core_on_known_answers(row):
     np.testing.assert_allclose(log_p[near], density.logpdf(grid)[near], **tolerance)
 
 
+@pytest.mark.parametrize("kind", ["raw", "chebyshev"])
+def test_from_moments(kind):
+    """The core's answer; its derivative is the inverse Hessian; what is refused, and how."""
+    x = np.random.default_rng(0).beta(2, 3, size=(400, 3)) * 4 - 1
+    density = maxent.fit(x, degree=4, support=(-1, 3))
+    moments = np.stack([np.asarray(density.moment(j, kind)) for j in range(5)], -1)
+    given = torch.tensor(moments, requires_grad=True)
+    law = MaxEnt.from_moments(given, -1.0, 3.0, kind=kind)
+    wanted = MaxEnt.from_density(density)
+    torch.testing.assert_close(law.coefficients, wanted.coefficients, rtol=1e-9, atol=1e-9)
+
+    def quantiles(m):
+        full = torch.cat([torch.ones_like(m[..., :1]), m], -1)
+        law = MaxEnt.from_moments(full, -1.0, 3.0, kind=kind)
+        return law.icdf(torch.tensor([0.1], dtype=m.dtype))
+
+    first = given.detach()[0, 1:].requires_grad_()
+    (slope,) = torch.autograd.grad(quantiles(first).sum(), first)
+    by_core = density[0].moments_sensitivity(kind).ppf(0.1)
+    np.testing.assert_allclose(slope.numpy(), by_core, rtol=1e-6)
+    assert torch.autograd.gradcheck(quantiles, (first,), check_forward_ad=True)
+    single = MaxEnt.from_moments(given.detach().float(), -1.0, 3.0, kind=kind)
+    torch.testing.assert_close(single.mean.double(), wanted.mean, rtol=1e-4, atol=1e-4)
+
+    with pytest.raises(ValueError, match="leave out m0"):
+        MaxEnt.from_moments(given[:, 1:], -1.0, 3.0, kind=kind)
+    with pytest.raises(ValueError, match="kind"):
+        MaxEnt.from_moments(given, -1.0, 3.0, kind="central")
+    impossible = torch.tensor([[1.0, 0.0, 0.3], [1.0, 0.9, 0.1]], dtype=torch.float64)
+    if kind == "raw":
+        with pytest.raises(maxent.SolveError, match="1 of 2 columns, the first at 1") as error:
+            MaxEnt.from_moments(impossible)
+        assert error.value.statuses[0] is maxent.Status.SOLVED
+        loose = MaxEnt.from_moments(impossible, validate_args=False)
+        assert loose.mean[0].isfinite() and loose.mean[1].isnan()
+
+
 def test_panels_hold_what_they_promise():
     """Within the depth no panel's exponent changes by much more than VARIATION, spikes included."""
     spike = maxent.solve([1.0, 0.3, 0.3**2 + 1e-6], support=(-1.0, 1.0))
