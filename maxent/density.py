@@ -458,6 +458,20 @@ class Density:
 
         return plot.draw(self, ax=ax, data=data)
 
+    def to_scipy(self, *, new=False):
+        """The density as a distribution of scipy.stats.
+
+        new=False: a frozen `rv_continuous`, for kstest, goodness_of_fit, pickle, expect and
+        whatever takes one; not of a batch. new=True: an instance of scipy's newer kind
+        (`make_distribution`, scipy 1.16 or later), which broadcasts over the batch; not of a
+        transformed density, nor of one in polynomials of its own.
+
+        Raises ValueError for what scipy's kind cannot hold, ImportError where scipy is too old.
+        """
+        from maxent.adapters import scipy
+
+        return scipy.distribution(self) if new else scipy.frozen(self)
+
     # -------------------------------------------------------------- sensitivity
 
     def moments_sensitivity(self, kind="basis"):

@@ -108,11 +108,7 @@ def _chosen(source, support, nan_policy, throw):
     n = whole.samples
     found, score = [], []
     for k in range(1, most + 1):
-        problem = dataclasses.replace(
-            whole,
-            moments=np.ascontiguousarray(whole.moments[:, : k + 1]),
-            error=np.ascontiguousarray(whole.error[:, : k + 1]),
-        )
+        problem = _truncated(whole, k)
         findings = _find(problem, notes)
         with np.errstate(all="ignore"):
             entropy = -np.einsum("cj,cj->c", findings.coefficients, problem.moments)
@@ -124,8 +120,36 @@ def _chosen(source, support, nan_policy, throw):
     width = int(best.max()) + 1
     total = _Findings(found[width - 1].problem)
     for j, k in enumerate(best):
-        total.take(j, found[k], width)
+        total.take(j, found[k], j, width)
     return _density(whole, total, throw, best + 1)
+
+
+def fit_highest(source, degree, nan_policy):
+    """For each column the density of the highest degree up to `degree` that has one; nan where none
+    has."""
+    whole, notes = MomentProblem.from_source(source, degree, None, nan_policy)
+    total = _find(whole, notes)
+    degrees = np.full(total.code.size, degree)
+    for k in range(degree - 1, 0, -1):
+        failed = np.flatnonzero(whole.finite & (total.code != Status.SOLVED.value))
+        if not failed.size:
+            break
+        part = _columns(_truncated(whole, k), failed)
+        findings = _find(part, [notes[j] for j in failed])
+        for i in np.flatnonzero(findings.code == Status.SOLVED.value):
+            total.take(failed[i], findings, i, degree)
+            degrees[failed[i]] = k
+    return _density(whole, total, False, degrees)
+
+
+def _truncated(problem, degree):
+    """The problem with fewer moments."""
+    rows = slice(0, degree + 1)
+    return dataclasses.replace(
+        problem,
+        moments=np.ascontiguousarray(problem.moments[:, rows]),
+        error=np.ascontiguousarray(problem.error[:, rows]),
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -238,17 +262,18 @@ class _Findings:
         for i, value in enumerate(numbers):
             self.numbers[index, i] = value
 
-    def take(self, j, other, degree):
-        """Column j as `other` has it, its coefficients filled up to `degree` with zeros."""
-        c = other.coefficients[j]
-        self.code[j], self.numbers[j] = other.code[j], other.numbers[j]
-        self.atoms[j], self.boundary[j] = other.atoms[j], other.boundary[j]
+    def take(self, j, other, i, degree):
+        """Column j is column i of `other`, its coefficients filled up to `degree` with zeros."""
+        c = other.coefficients[i]
+        self.code[j], self.numbers[j] = other.code[i], other.numbers[i]
+        self.atoms[j], self.boundary[j] = other.atoms[i], other.boundary[i]
         self.coefficients[j] = np.pad(c, (0, degree + 1 - c.size))
-        if j in other.own:
-            c, basis = other.own[j]
-            self.own[j] = _read_only(np.pad(c, (0, degree + 1 - c.size))), basis
-        if j in other.reasons:
-            self.reasons[j] = other.reasons[j]
+        self.reasons.pop(j, None)
+        if i in other.reasons:
+            self.reasons[j] = other.reasons[i]
+        if i in other.own:
+            c, basis = other.own[i]
+            self.own[int(j)] = _read_only(np.pad(c, (0, degree + 1 - c.size))), basis
 
     def tell(self, column):
         """The message of one column."""

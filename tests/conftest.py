@@ -1,6 +1,6 @@
 """Hypothesis profiles: `fixed` (the default) draws the same examples again, `wide` many new ones.
 
-    pytest --hypothesis-profile=wide
+pytest --hypothesis-profile=wide
 """
 
 import os

@@ -105,12 +105,20 @@ def test_maxent_never_imports_torch_or_the_bridge():
 
 @pytest.mark.parametrize("module", ["maxent", "maxent.cli"])
 def test_import_is_light(module):
-    heavy = ["torch", "matplotlib", "pandas", "scipy.stats", "pyarrow"]
+    heavy = ["torch", "matplotlib", "pandas", "scipy.stats", "pyarrow", "sklearn", "dask"]
     code = f"import sys, {module}; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_an_adapter_imports_its_tool_and_no_other():
+    tools = {"scipy", "sklearn", "dask"}
+    for path in files("maxent/adapters"):
+        tops = {name.split(".")[0] for name, _ in imports(path, "maxent")}
+        allowed = {path.stem} | ({"scipy"} if path.stem == "sklearn" else set())
+        assert tops & tools <= allowed, path
 
 
 def test_contributing_names_every_room_that_a_table_row_points_to():

@@ -73,7 +73,7 @@ def test_degrees_without_an_answer_are_passed_over():
     density = maxent.fit(x, "auto", support=LINE)
     assert density.degree == 2  # of degree 1 the line has no maximum
     points = np.repeat([0.0, 1.0, 3.0], [50, 30, 20])
-    assert maxent.fit(points, "auto").degree == 2  # three atoms: no density of degree 3 and more
+    assert maxent.fit(points, "auto").degree == 2  # three atoms: no density of degree 4 and more
     batch = maxent.fit(np.stack([x[:100], np.full(100, np.nan)], axis=1), "auto", throw=False)
     assert [s.name for s in batch.certificate.status] == ["SOLVED", "NOT_FINITE"]
     assert "100 of 100 values are NaN" in batch.certificate.message[1]

@@ -64,7 +64,7 @@ class Sample:
             if bad.any():
                 raise ValueError(f"weights must be finite and >= 0, not {weights[bad][0]:g}")
             if not weights.any():
-                raise ValueError("all weights are 0")
+                raise ValueError("all weights are zero")
         return cls(columns, weights, batch_shape)
 
     # ---------------------------------------- what MomentProblem asks of a source of moments

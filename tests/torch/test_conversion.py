@@ -40,8 +40,13 @@ class Block(nn.Module):
 def network(**options):
     torch.manual_seed(0)
     net = nn.Sequential(
-        nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, **options), nn.ReLU(), nn.Dropout(0.1),
-        nn.ModuleDict({"block": Block(**options)})["block"], nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+        nn.Conv2d(3, 4, 3),
+        nn.BatchNorm2d(4, **options),
+        nn.ReLU(),
+        nn.Dropout(0.1),
+        nn.ModuleDict({"block": Block(**options)})["block"],
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
         nn.Linear(4, 2),
     )
     for _ in range(3):

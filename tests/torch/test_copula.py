@@ -33,8 +33,12 @@ def distance(y, cdf):
 @pytest.mark.parametrize("target", ["normal", "uniform", "logistic", "laplace"])
 def test_shape_of_the_output(target):
     """KS at most 0.02 on every column, for a high strength."""
-    cdf = {"normal": stats.norm, "uniform": stats.uniform, "logistic": stats.logistic,
-           "laplace": stats.laplace}[target].cdf
+    cdf = {
+        "normal": stats.norm,
+        "uniform": stats.uniform,
+        "logistic": stats.logistic,
+        "laplace": stats.laplace,
+    }[target].cdf
     y = copula_transform(columns(), 100.0, target)
     for j in range(4):
         assert distance(y[:, j], cdf) <= 0.02
@@ -115,7 +119,7 @@ class Arrays:
 def test_target_objects():
     x = torch.randn(300, 2, dtype=torch.float64, requires_grad=True)
     g = torch.randn(300, 2, dtype=torch.float64)
-    u = (soft_rank(x, 10.0) / 300)
+    u = soft_rank(x, 10.0) / 300
     wanted = -torch.log1p(-u)
     (slope,) = torch.autograd.grad(wanted, x, g)
     own = torch.distributions.Exponential(torch.ones((), dtype=torch.float64))
@@ -142,7 +146,10 @@ def test_learnable_target_and_strength_train():
     layer = torch_bridge.Copula1d(3, target=Stretched(), strength=5.0, learn_strength=True)
     layer(torch.randn(64, 3)).pow(2).mean().backward()
     assert {name for name, _ in layer.named_parameters()} == {
-        "weight", "bias", "log_strength", "target.log_scale"
+        "weight",
+        "bias",
+        "log_strength",
+        "target.log_scale",
     }
     for name, parameter in layer.named_parameters():
         assert torch.isfinite(parameter.grad).all(), name
@@ -167,8 +174,15 @@ def test_awkward_columns_stay_finite(dtype):
     n = 256
     z = torch.randn(n, generator=generator)
     kinds = [
-        z, z.exp(), z.relu(), z**3, torch.zeros(n), torch.full((n,), 7.3), (z > 1).float(),
-        1e30 * z, torch.cat([z[:-1], torch.tensor([1e6])]),
+        z,
+        z.exp(),
+        z.relu(),
+        z**3,
+        torch.zeros(n),
+        torch.full((n,), 7.3),
+        (z > 1).float(),
+        1e30 * z,
+        torch.cat([z[:-1], torch.tensor([1e6])]),
     ]
     x = torch.stack(kinds, 1).to(dtype).requires_grad_()
     layer = torch_bridge.Copula1d(len(kinds))

@@ -23,7 +23,8 @@ from torch_bridge import Copula1d, MaxEnt
 from torch_bridge.ops import panels
 
 INTERVALS = [
-    row for row in SOLVABLE
+    row
+    for row in SOLVABLE
     if len(row.support) == 2 and all(map(math.isfinite, row.support)) and row.kind != "log"
 ]
 
@@ -280,8 +281,9 @@ def test_what_the_user_may_get_wrong():
     loose = MaxEnt(c, 0.0, 1.0, validate_args=False)
     nan = float("nan")
     x = torch.tensor([-1.0, 2.0, nan])
-    torch.testing.assert_close(loose.log_prob(x), torch.tensor([-math.inf, -math.inf, nan]),
-                               equal_nan=True)
+    torch.testing.assert_close(
+        loose.log_prob(x), torch.tensor([-math.inf, -math.inf, nan]), equal_nan=True
+    )
     torch.testing.assert_close(loose.cdf(x), torch.tensor([0.0, 1.0, nan]), equal_nan=True)
     assert loose.icdf(torch.tensor([1.5, -0.1, nan])).isnan().all()
     batch = maxent.fit(np.ones((50, 2)) * [[1, 2]], degree=3, throw=False)
@@ -311,9 +313,7 @@ def test_inside_other_distributions():
     mixture = MixtureSameFamily(Categorical(weights), same)
     y = torch.linspace(0.1, 1.9, 5, dtype=torch.float64)
     torch.testing.assert_close(mixture.cdf(y), same.cdf(y[:, None]) @ weights)
-    torch.testing.assert_close(
-        mixture.log_prob(y).exp(), same.log_prob(y[:, None]).exp() @ weights
-    )
+    torch.testing.assert_close(mixture.log_prob(y).exp(), same.log_prob(y[:, None]).exp() @ weights)
     assert mixture.sample((4,)).shape == (4,)
     torch.testing.assert_close(mixture.mean, same.mean @ weights)
     layer = Copula1d(2, target=MaxEnt(torch.tensor([0.0, -30.0]), -3.0, 3.0), strength=100.0)
@@ -391,10 +391,15 @@ def test_func_transforms():
     )(c, low, high, x, u)
     leaf = c.clone().requires_grad_()
     (whole,) = torch.autograd.grad(
-        sum(f.sum() for f in (
-            MaxEnt(leaf, low, high).log_prob(x), MaxEnt(leaf, low, high).cdf(x),
-            MaxEnt(leaf, low, high).icdf(u),
-        )), leaf,
+        sum(
+            f.sum()
+            for f in (
+                MaxEnt(leaf, low, high).log_prob(x),
+                MaxEnt(leaf, low, high).cdf(x),
+                MaxEnt(leaf, low, high).icdf(u),
+            )
+        ),
+        leaf,
     )
     torch.testing.assert_close(grads, whole)
     direction = torch.ones_like(c)

@@ -136,9 +136,11 @@ def test_a_damped_or_missing_derivative_is_caught(factor, monkeypatch):
     """What the checks above would say of a Newton step that is not full, or not there."""
     full = tensors.solve_hessian
     monkeypatch.setattr(
-        operators, "solve_with_hessian",
-        lambda c, g, ridge, nodes: factor
-        * full(tensors.moments_and_hessian(c, nodes, ridge)[1], g),
+        operators,
+        "solve_with_hessian",
+        lambda c, g, ridge, nodes: (
+            factor * full(tensors.moments_and_hessian(c, nodes, ridge)[1], g)
+        ),
     )
     _, m = battery_moments(6)
     m = m[:2].clone().requires_grad_()
@@ -173,14 +175,17 @@ def test_traces_as_one_graph():
     torch._dynamo.reset()
 
 
-@pytest.mark.parametrize("moments, options, match", [
-    (torch.zeros(3), {"ridge": -1.0}, "ridge"),
-    (torch.zeros(3, 17), {}, "17"),
-    (torch.tensor(1.0), {}, "got 0"),
-    (torch.zeros(3, 6), {"nodes": 33}, "nodes"),
-    (torch.zeros(3, 6), {"nodes": 12}, "nodes"),
-    (torch.zeros(3, 6), {"start": torch.zeros(2, 6)}, r"\(2, 6\)"),
-])
+@pytest.mark.parametrize(
+    "moments, options, match",
+    [
+        (torch.zeros(3), {"ridge": -1.0}, "ridge"),
+        (torch.zeros(3, 17), {}, "17"),
+        (torch.tensor(1.0), {}, "got 0"),
+        (torch.zeros(3, 6), {"nodes": 33}, "nodes"),
+        (torch.zeros(3, 6), {"nodes": 12}, "nodes"),
+        (torch.zeros(3, 6), {"start": torch.zeros(2, 6)}, r"\(2, 6\)"),
+    ],
+)
 def test_wrong_input(moments, options, match):
     with pytest.raises(ValueError, match=match):
         dual_solve(moments, **options)

@@ -125,9 +125,7 @@ def test_buffers_are_updated_in_place_and_as_batch_norms():
 
 
 @pytest.mark.parametrize("parameters", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize(
-    "given", [torch.float32, torch.bfloat16, torch.float16, torch.float64]
-)
+@pytest.mark.parametrize("given", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
 def test_dtypes(parameters, given):
     for eval_map in MAPS:
         module = Copula2d(5, dtype=parameters, eval_map=eval_map)
@@ -217,8 +215,13 @@ def test_vmap_over_models_and_double_backward():
 def test_a_convolution_trains():
     torch.manual_seed(0)
     net = nn.Sequential(
-        nn.Conv2d(3, 8, 3), Copula2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
-        torch_bridge.LogShift(8), nn.Linear(8, 2),
+        nn.Conv2d(3, 8, 3),
+        Copula2d(8),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        torch_bridge.LogShift(8),
+        nn.Linear(8, 2),
     )
     optimiser = torch.optim.SGD(net.parameters(), 0.1)
     x, labels = torch.randn(64, 3, 8, 8), torch.arange(64) % 2
@@ -296,9 +299,14 @@ def test_shift_layers_trace_as_one_graph():
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
-@pytest.mark.parametrize("make", [
-    lambda: Copula2d(4), lambda: Copula2d(4, eval_map="cubic"), lambda: torch_bridge.LogShift(4),
-])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Copula2d(4),
+        lambda: Copula2d(4, eval_map="cubic"),
+        lambda: torch_bridge.LogShift(4),
+    ],
+)
 def test_inductor(make):
     """Compiled by inductor, backward too, in training and evaluation."""
     torch._dynamo.reset()

@@ -37,7 +37,8 @@ def test_both_forms_agree_with_scipy(layout, dtype):
         fast = operators.evaluate_op(table, t, order)
         torch.testing.assert_close(fast, operators.evaluate_in_torch(table, t, order), **tolerance)
         torch.testing.assert_close(
-            operators.spread_op(t, g, order, 9), operators.spread_in_torch(t, g, order, 9),
+            operators.spread_op(t, g, order, 9),
+            operators.spread_in_torch(t, g, order, 9),
             **(tolerance and {"rtol": 1e-3, "atol": 0.05}),
         )
         for c in range(5):
@@ -80,6 +81,7 @@ def test_derivatives_of_every_order():
     table.requires_grad_()
     checks = {"check_forward_ad": True, "check_batched_grad": True}
     for order in (0, 1):
+
         def f(table, t, order=order):
             return monotone_table.evaluate(table, t, order)
 

@@ -38,11 +38,11 @@ def exact_slope(kind, x, b, k):
 
 def functions(kind):
     return {
-        "log": (
-            functional.log_shift, functional.log_shift_inverse, functional.log_shift_log_det
-        ),
+        "log": (functional.log_shift, functional.log_shift_inverse, functional.log_shift_log_det),
         "sqrt": (
-            functional.sqrt_shift, functional.sqrt_shift_inverse, functional.sqrt_shift_log_det
+            functional.sqrt_shift,
+            functional.sqrt_shift_inverse,
+            functional.sqrt_shift_log_det,
         ),
     }[kind]
 
