@@ -85,7 +85,7 @@ class ColumnLoss(nn.Module):
             raise ValueError(f"there are no samples in {tuple(z.shape)}; dimension -2 counts them")
         with torch.autocast(z.device.type, enabled=False):
             wide = z if z.dtype == torch.float64 else z.float()
-            columns = wide.movedim(-2, 0).reshape(z.shape[-2], -1, 1)
+            columns = wide.movedim(-2, 0).flatten(1)[..., None]
             moments = self.moments(columns, shared)
             values = self.distance(moments).reshape(*z.shape[:-2], z.shape[-1])
             return REDUCTIONS[self.reduction](values)
