@@ -307,11 +307,12 @@ def test_grid_reaches_its_bound(itemsize, place):
                 for b in (0, grid.children - 1):
                     moments = chebyshev @ up[b]
                     if abs(distance) <= 1:
-                        field = moments @ near[distance + 1]
+                        field = moments @ near.reshape(3, grid.coarse, -1)[1 - distance]
                     else:
                         side = 0 if distance > 0 else 1
-                        series = (moments @ leave[side]) * decay ** (abs(distance) - 1)
-                        field = series @ arrive[side]
+                        out = leave.reshape(grid.coarse, 2, -1)[:, side]
+                        series = (moments @ out) * decay ** (abs(distance) - 1)
+                        field = series @ arrive.reshape(2, -1, grid.coarse)[side]
                     if order == 0 and distance > 1:
                         field[:, 0] += 1
                     got = field @ down[:, a] @ power.T

@@ -71,3 +71,9 @@ def fold_columns(size, value, dim, column):
 def unfold_columns(size, value, column):
     """The inverse of fold_columns: dimension `column` is then the batch dimension."""
     return value.unflatten(column, (size, -1))
+
+
+def columnwise(x):
+    """An empty tensor of x's shape (A, C, B) in which every column lies in one piece."""
+    size_a, _, size_b = x.shape
+    return x.new_empty_strided(x.shape, (size_b, size_a * size_b, 1))

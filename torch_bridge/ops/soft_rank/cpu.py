@@ -12,11 +12,11 @@ import os
 import numpy as np
 import torch
 
+from torch_bridge.ops.columns import columnwise
 from torch_bridge.ops.soft_rank import kernels, tables
 
-TILE = 512  # elements of a tile: its few arrays stay in the first-level cache
-WHOLE_ROWS = 16  # up to this many columns a block is whole rows, read as one stretch
-BLOCK = 12  # columns of a block otherwise; 16 took twice as long on rows of 64 float32
+ROWS = 1024  # elements of each column in a tile: its few arrays stay in the second-level cache
+BLOCK = 16  # columns of a tile where neighbours lie side by side: a cache line of float32
 PARALLEL = 1 << 17  # elements below which a second thread costs more than it saves
 
 # Nanoseconds of a forward and a backward pass together, measured on one core: by itemsize, for
@@ -47,12 +47,10 @@ class Columns:
     def block(self):
         """Columns that a tile covers: one where a column's own elements lie side by side."""
         _, _, stride_c, stride_b = self.at
-        if stride_b < stride_c:
-            return 1
-        return self.count if self.count <= WHOLE_ROWS else BLOCK
+        return 1 if stride_b < stride_c else BLOCK
 
-    def shape(self, columns, rows):
-        return (self.size_b, self.size, columns, rows)
+    def shape(self, columns):
+        return (self.size_b, self.size, columns, min(ROWS, self.size))
 
     def shifted(self, first):
         offset, stride_a, stride_c, stride_b = self.at
@@ -93,12 +91,11 @@ def extremes(x):
     source = columns_of(x)
     low_high = np.empty((2, source.count))
     block = source.block
-    rows = max(1, TILE // block)
 
     def work(first):
         columns = min(block, source.count - first)
         out = np.empty((2, columns))
-        kernels.extremes(source.flat, source.shifted(first), source.shape(columns, rows), out)
+        kernels.extremes(source.flat, source.shifted(first), source.shape(columns), out)
         low_high[:, first : first + columns] = out
 
     in_threads(work, range(0, source.count, block), source.size * source.count)
@@ -156,10 +153,9 @@ def make_plan(size, itemsize, gamma, low_high, method):
     )
 
 
-def run_blocks(source, plan, work):
-    """work(first, columns, shape, frame, starts, parts) for every block that has a grid column."""
+def run_blocks(source, plan, work, factor=None):
+    """work(first, shape, frame, starts, parts) for every block that has a grid column."""
     block = source.block
-    rows = max(1, TILE // block)
     by_grid = ~(plan.alone | plan.missing)
 
     def one(first):
@@ -169,13 +165,14 @@ def run_blocks(source, plan, work):
             return
         parts = plan.boxes[here] * plan.grid.children
         starts = np.cumsum(parts) - parts
-        frame = np.empty((4, rows, columns))
+        frame = np.ones((5, columns))
         frame[0] = plan.low[here]
         frame[1] = plan.scale[here]
         frame[2] = parts - 1
         frame[3] = starts
-        shape = source.shape(columns, rows)
-        work(first, shape, frame.reshape(4, rows * columns), starts, parts)
+        if factor is not None:
+            frame[4] = factor[here]
+        work(first, source.shape(columns), frame, starts, parts)
 
     in_threads(one, range(0, source.count, block), source.size * source.count)
 
@@ -189,28 +186,45 @@ def kernels_of(grid):
     return kernels.grid_kernels(grid.fine)
 
 
+NOTHING = {kind: np.empty(0, kind) for kind in (np.float32, np.float64)}
+NOWHERE = (0, 0, 0, 0)
+
+
+def workspace(grid, parts, slots, dtype):
+    """(moments, local) of a block: see `kernels`."""
+    count = parts.sum()
+    return (
+        np.zeros((count, grid.fine)),
+        np.empty((count, grid.fine // 4, slots, 4), dtype),
+    )
+
+
 def rank(x, gamma, method, with_density, fold):
     """Ranks (folded: r - n where r > n/2), slopes sum_j sigma'(t_i - t_j), and the extremes."""
     low_high = extremes(x)
     ranks = torch.empty_like(x)
-    density = torch.empty_like(x) if with_density else x.new_empty(0)
+    density = columnwise(x) if with_density else x.new_empty(0)
     source, target = columns_of(x), columns_of(ranks)
     slope = columns_of(density) if with_density else None
     plan = make_plan(source.size, x.element_size(), gamma.numpy(), low_high.numpy(), method)
     loops, total = kernels_of(plan.grid), float(source.size) if fold else 0.0
 
     def by_grid(first, shape, frame, starts, parts):
-        moments = np.zeros((parts.sum(), plan.grid.fine))
-        local = np.empty((parts.sum(), 2 if with_density else 1, plan.grid.fine))
+        moments, local = workspace(plan.grid, parts, 2 if with_density else 1, source.flat.dtype)
+        nothing = NOTHING[source.flat.dtype.type]
         at, to = source.shifted(first), target.shifted(first)
-        loops.spread(source.flat, at, shape, frame, moments)
+        loops.spread(source.flat, at, nothing, NOWHERE, shape, frame, moments)
         translate(plan.grid, moments, starts, parts, 0, total, local)
         if not with_density:
-            loops.evaluate(source.flat, at, shape, frame, local, total, target.flat, to)
+            loops.evaluate(
+                source.flat, at, nothing, NOWHERE, nothing, NOWHERE, shape, frame, local, total,
+                target.flat, to,
+            )
             return
         translate(plan.grid, moments, starts, parts, 1, 0.0, local, 1)
         loops.evaluate_two(
-            source.flat, at, shape, frame, local, total, target.flat, to, slope.flat
+            source.flat, at, shape, frame, local, total, target.flat, to,
+            slope.flat, slope.shifted(first),
         )
 
     run_blocks(source, plan, by_grid)
@@ -239,18 +253,15 @@ def weighted_sum(x, gamma, weight, order, method, low_high=None):
     loops = kernels_of(plan.grid)
 
     def by_grid(first, shape, frame, starts, parts):
-        moments = np.zeros((parts.sum(), plan.grid.fine))
-        local = np.empty((len(moments), 1, plan.grid.fine))
+        moments, local = workspace(plan.grid, parts, 1, source.flat.dtype)
+        nothing = NOTHING[source.flat.dtype.type]
         at = source.shifted(first)
-        if weights is None:
-            loops.spread(source.flat, at, shape, frame, moments)
-        else:
-            loops.spread_weighted(
-                source.flat, at, shape, frame, moments, weights.flat, weights.shifted(first)
-            )
+        w = (nothing, NOWHERE) if weights is None else (weights.flat, weights.shifted(first))
+        loops.spread(source.flat, at, *w, shape, frame, moments)
         translate(plan.grid, moments, starts, parts, order, 0.0, local)
         loops.evaluate(
-            source.flat, at, shape, frame, local, 0.0, target.flat, target.shifted(first)
+            source.flat, at, nothing, NOWHERE, nothing, NOWHERE, shape, frame, local, 0.0,
+            target.flat, target.shifted(first),
         )
 
     run_blocks(source, plan, by_grid)
@@ -265,32 +276,34 @@ def weighted_sum(x, gamma, weight, order, method, low_high=None):
     return y
 
 
-def rank_gradient(x, gamma, g, density, low_high, method):
-    """g_k density_k - sum_j g_j sigma'(t_k - t_j): the gradient of sum_i g_i r_i in t = gamma x."""
-    y = torch.empty_like(density)
+def rank_gradient(x, gamma, g, density, low_high, method, to_x):
+    """g_k density_k - sum_j g_j sigma'(t_k - t_j): the gradient of sum_i g_i r_i in t = gamma x,
+    or in x itself (0 where gamma is infinite).
+    """
+    strength = gamma.numpy()
+    factor = np.where(np.isinf(strength), 0.0, strength) if to_x else np.ones(len(strength))
+    y = torch.empty_like(x)
     source, target = columns_of(x), columns_of(y)
     slope, cotangent = columns_of(density), columns_of(g)
     plan = make_plan(source.size, x.element_size(), gamma.numpy(), low_high.numpy(), method)
     loops = kernels_of(plan.grid)
 
     def by_grid(first, shape, frame, starts, parts):
-        moments = np.zeros((parts.sum(), plan.grid.fine))
-        local = np.empty((len(moments), 1, plan.grid.fine))
-        at = source.shifted(first)
-        g_at = cotangent.shifted(first)
-        loops.spread_weighted(source.flat, at, shape, frame, moments, cotangent.flat, g_at)
+        moments, local = workspace(plan.grid, parts, 1, source.flat.dtype)
+        at, g_at = source.shifted(first), cotangent.shifted(first)
+        loops.spread(source.flat, at, cotangent.flat, g_at, shape, frame, moments)
         translate(plan.grid, moments, starts, parts, 1, 0.0, local)
-        loops.evaluate_gradient(
-            source.flat, at, shape, frame, local, cotangent.flat, g_at,
-            slope.flat, slope.shifted(first), target.flat, target.shifted(first),
+        loops.evaluate(
+            source.flat, at, cotangent.flat, g_at, slope.flat, slope.shifted(first), shape, frame,
+            local, 0.0, target.flat, target.shifted(first),
         )
 
-    run_blocks(source, plan, by_grid)
+    run_blocks(source, plan, by_grid, factor)
 
     def alone(c):
         lone = LoneColumn(source.column(c), gamma[c].item(), x.element_size(), method)
         w = cotangent.column(c)
-        target.assign(c, w * slope.column(c) - lone.sum(w, 1))
+        target.assign(c, factor[c] * (w * slope.column(c) - lone.sum(w, 1)))
 
     lone_columns(plan, alone, source)
     for c in np.flatnonzero(plan.missing):
@@ -357,14 +370,15 @@ class LoneColumn:
         loops, total = kernels_of(self.plan.grid), float(size) if fold else 0.0
 
         def work(first, shape, frame, starts, parts):
-            moments = np.zeros((parts.sum(), self.plan.grid.fine))
-            local = np.empty((len(moments), 1, self.plan.grid.fine))
-            if weight is None:
-                loops.spread(self.near, at, shape, frame, moments)
-            else:
-                loops.spread_weighted(self.near, at, shape, frame, moments, weight, at)
+            moments, local = workspace(self.plan.grid, parts, 1, np.float64)
+            nothing = NOTHING[np.float64]
+            w = (nothing, NOWHERE) if weight is None else (weight, at)
+            loops.spread(self.near, at, *w, shape, frame, moments)
             translate(self.plan.grid, moments, starts, parts, order, total, local)
-            loops.evaluate(self.near, at, shape, frame, local, total, result, at)
+            loops.evaluate(
+                self.near, at, nothing, NOWHERE, nothing, NOWHERE, shape, frame, local, total,
+                result, at,
+            )
 
         run_blocks(Columns(self.near, at, size, size, 1), self.plan, work)
         return result

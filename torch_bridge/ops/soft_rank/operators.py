@@ -18,8 +18,11 @@ The sums are opaque operators (a compiler sees one node with known shapes), the 
 autograd Functions over them. Shapes: x, w, g (A, C, B), gamma (C,) float64; a column is x[:, c, :].
 """
 
+import inspect
+
 import torch
 
+from torch_bridge.ops.columns import columnwise
 from torch_bridge.ops.soft_rank import cpu, tables, tensors
 
 METHODS = ("auto", "grid", "sort", "pairwise")
@@ -34,59 +37,69 @@ def in_torch(method):
     return method.removeprefix("tensors-")
 
 
-@torch.library.custom_op("maxent::soft_rank", mutates_args=())
-def rank_op(
-    x: torch.Tensor, gamma: torch.Tensor, method: str, with_density: bool, fold: bool
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    if x.numel() == 0:
-        return torch.empty_like(x), torch.empty_like(x), gamma.new_zeros((2, x.shape[1]))
-    if on_cpu(x, method):
-        return cpu.rank(x, gamma.contiguous(), method, with_density, fold)
-    ranks, density = tensors.rank(x, gamma, in_torch(method), fold)
-    return ranks, density, gamma.new_zeros((2, x.shape[1]))
+LIBRARY = torch.library.Library("maxent", "FRAGMENT")
 
 
-@rank_op.register_fake
-def _(x, gamma, method, with_density, fold):
-    density = torch.empty_like(x) if with_density else x.new_empty(0)
+def operator(schema, fake):
+    """Registers a function as an operator, without the layers that torch.library.custom_op puts
+    around it at every call: the autograd Functions below do their work.
+    """
+
+    def register(function):
+        LIBRARY.define(schema, tags=(torch.Tag.pt2_compliant_tag,))
+        name = schema.split("(")[0]
+        LIBRARY.impl(name, function, "CompositeExplicitAutograd")
+        torch.library.register_fake(f"maxent::{name}", fake, lib=LIBRARY)
+        return getattr(torch.ops.maxent, name).default
+
+    return register
+
+
+def blank_rank(x, gamma, method, with_density, fold):
+    density = columnwise(x) if with_density else x.new_empty(0)
     return torch.empty_like(x), density, gamma.new_empty((2, x.shape[1]))
 
 
-@torch.library.custom_op("maxent::rank_gradient", mutates_args=())
-def rank_gradient_op(
-    x: torch.Tensor,
-    gamma: torch.Tensor,
-    g: torch.Tensor,
-    density: torch.Tensor,
-    low_high: torch.Tensor,
-    method: str,
-) -> torch.Tensor:
+@operator(
+    "soft_rank(Tensor x, Tensor gamma, str method, bool with_density, bool fold) "
+    "-> (Tensor, Tensor, Tensor)",
+    blank_rank,
+)
+def rank_op(x, gamma, method, with_density, fold):
     if x.numel() == 0:
-        return torch.empty_like(density)
+        return blank_rank(x, gamma, method, with_density, fold)
     if on_cpu(x, method):
-        return cpu.rank_gradient(x, gamma.contiguous(), g, density, low_high, method)
-    return tensors.rank_gradient(x, gamma, g, density, in_torch(method))
+        return cpu.rank(x, gamma, method, with_density, fold)
+    ranks, density = tensors.rank(x, gamma, in_torch(method), fold)
+    density = density if with_density else x.new_empty(0)
+    return ranks, density, gamma.new_zeros((2, x.shape[1]))
 
 
-@rank_gradient_op.register_fake
-def _(x, gamma, g, density, low_high, method):
-    return torch.empty_like(density)
-
-
-@torch.library.custom_op("maxent::sigmoid_sum", mutates_args=())
-def sigmoid_sum_op(
-    x: torch.Tensor, gamma: torch.Tensor, w: torch.Tensor | None, order: int, method: str
-) -> torch.Tensor:
+@operator(
+    "rank_gradient(Tensor x, Tensor gamma, Tensor g, Tensor density, Tensor low_high, str method, "
+    "bool to_x) -> Tensor",
+    lambda x, *_: torch.empty_like(x),
+)
+def rank_gradient_op(x, gamma, g, density, low_high, method, to_x):
+    """G(g), or its product with gamma."""
     if x.numel() == 0:
         return torch.empty_like(x)
     if on_cpu(x, method):
-        return cpu.weighted_sum(x, gamma.contiguous(), w, order, method)
+        return cpu.rank_gradient(x, gamma, g, density, low_high, method, to_x)
+    dt = tensors.rank_gradient(x, gamma, g, density, in_torch(method))
+    return scaled_by(gamma, dt) if to_x else dt
+
+
+@operator(
+    "sigmoid_sum(Tensor x, Tensor gamma, Tensor? w, int order, str method) -> Tensor",
+    lambda x, *_: torch.empty_like(x),
+)
+def sigmoid_sum_op(x, gamma, w, order, method):
+    if x.numel() == 0:
+        return torch.empty_like(x)
+    if on_cpu(x, method):
+        return cpu.weighted_sum(x, gamma, w, order, method)
     return tensors.weighted_sum(x, gamma, w, order, in_torch(method))
-
-
-@sigmoid_sum_op.register_fake
-def _(x, gamma, w, order, method):
-    return torch.empty_like(x)
 
 
 def fold_batch(info, in_dims, *arguments):
@@ -116,7 +129,7 @@ def per_column(gamma, x):
     return gamma.to(x.dtype)[None, :, None]
 
 
-def to_x(gamma, dt):
+def scaled_by(gamma, dt):
     """gamma dt; 0 where gamma is infinite: hard ranks are piecewise constant."""
     return per_column(torch.where(torch.isinf(gamma), 0.0, gamma), dt) * dt
 
@@ -134,12 +147,28 @@ def centred(x):
 def tangent_of_t(x, gamma, dx, dgamma):
     dt = 0.0
     if dx is not None:
-        dt = to_x(gamma, dx)
+        dt = scaled_by(gamma, dx)
     if dgamma is not None:
         dt = dt + per_column(dgamma, x) * centred(x)
     return dt
 
 
+def derivatives_may_follow():
+    """Whether autograd or a function transform watches, or a compiler."""
+    return (
+        torch.is_grad_enabled()
+        or torch.compiler.is_compiling()
+        or torch._C._functorch.peek_interpreter_stack() is not None
+    )
+
+
+def known_signature(rule):
+    """autograd asks for the signature of `forward` at every call: here it is found at once."""
+    rule.forward.__signature__ = inspect.signature(rule.forward)
+    return rule
+
+
+@known_signature
 class Rank(torch.autograd.Function):
     @staticmethod
     def forward(x, gamma, method, with_density, fold):
@@ -158,8 +187,11 @@ class Rank(torch.autograd.Function):
         if g is None:
             return None, None, None, None, None
         x, gamma, density, low_high = ctx.saved_tensors
+        if not (ctx.needs_input_grad[1] or derivatives_may_follow()):
+            dx = rank_gradient_op(x, gamma, g, density, low_high, ctx.method, True)
+            return dx, None, None, None, None
         dt = rank_gradient(x, gamma, g, density, low_high, ctx.method)
-        dx = to_x(gamma, dt) if ctx.needs_input_grad[0] else None
+        dx = scaled_by(gamma, dt) if ctx.needs_input_grad[0] else None
         dgamma = to_gamma(x, dt, gamma) if ctx.needs_input_grad[1] else None
         return dx, dgamma, None, None, None
 
@@ -185,10 +217,11 @@ class RankForward(Rank):
         return rank_gradient(x, gamma, dt, density, low_high, ctx.method), None, None
 
 
+@known_signature
 class RankGradient(torch.autograd.Function):
     @staticmethod
     def forward(x, gamma, g, density, low_high, method):
-        return rank_gradient_op(x, gamma, g, density, low_high, method)
+        return rank_gradient_op(x, gamma, g, density, low_high, method, False)
 
     @staticmethod
     def setup_context(ctx, inputs, output):
@@ -210,7 +243,7 @@ class RankGradient(torch.autograd.Function):
                 return sigmoid_sum(x, gamma, w, 2, ctx.method)
 
             dt = v * g * second(None) + second(v * g) - v * second(g) - g * second(v)
-            dx = to_x(gamma, dt) if ctx.needs_input_grad[0] else None
+            dx = scaled_by(gamma, dt) if ctx.needs_input_grad[0] else None
             dgamma = to_gamma(x, dt, gamma) if ctx.needs_input_grad[1] else None
         return dx, dgamma, dg, None, None, None
 
@@ -242,6 +275,7 @@ class RankGradientForward(RankGradient):
         return total
 
 
+@known_signature
 class SigmoidSum(torch.autograd.Function):
     @staticmethod
     def forward(x, gamma, w, order, method):
@@ -271,7 +305,7 @@ class SigmoidSum(torch.autograd.Function):
             after = sigmoid_sum(x, gamma, g, m + 1, ctx.method)
             after = after if w is None else w * after
             dt = g * sigmoid_sum(x, gamma, w, m + 1, ctx.method) - (-1) ** m * after
-            dx = to_x(gamma, dt) if ctx.needs_input_grad[0] else None
+            dx = scaled_by(gamma, dt) if ctx.needs_input_grad[0] else None
             dgamma = to_gamma(x, dt, gamma) if ctx.needs_input_grad[1] else None
         return dx, dgamma, dw, None, None
 

@@ -149,17 +149,18 @@ GRIDS = {
 def grid_tables(grid, order):
     """Everything that the kernels need of a grid, as C-contiguous float64 arrays.
 
-    near (3, coarse, coarse)   A_l transposed, [l + 1, q', q], for l = -1, 0, 1
-    leave (2, coarse, terms)   moments -> exponentials, leaving to the right, to the left
-    decay (terms,)             e^{-kH}
-    arrive (2, terms, coarse)  exponentials -> local coefficients, from the left, from the right
+    near (3 * coarse, coarse)    moments of the box before, of the box itself and of the next one
+                                 -> local coefficients: A_l transposed for l = 1, 0, -1
+    leave (coarse, 2 * terms)    moments -> exponentials, leaving to the right, to the left
+    decay (terms,)               e^{-kH}
+    arrive (2 * terms, coarse)   exponentials -> local coefficients, from the left, from the right
     up (children * fine, coarse)    moments of all parts -> of their box
     down (coarse, children * fine)  local Chebyshev series of a box -> powers of xi of its parts
 
     The terms are rounded up to a multiple of 4, which the loops take at a time.
     """
     p, fine = grid.coarse, grid.fine
-    near = np.stack([box_translation(grid.width, p, order, d).T for d in (-1, 0, 1)])
+    near = np.concatenate([box_translation(grid.width, p, order, d).T for d in (1, 0, -1)])
 
     terms = -(-(grid.terms + 2 * order) // 4) * 4
     k = np.arange(1, terms + 1.0)
@@ -168,8 +169,8 @@ def grid_tables(grid, order):
     falling = transform @ np.exp(-grid.width * (1 + points)[:, None] / 2 * k)
     series = derivative_series(decimal_exp(-grid.width), terms, order)
     sign = (-1.0) ** (order + 1)
-    leave = np.stack([rising, falling])
-    arrive = np.stack([sign * (falling * series).T, (rising * series).T])
+    leave = np.concatenate([rising, falling], axis=1)
+    arrive = np.concatenate([sign * (falling * series).T, (rising * series).T])
 
     part_points, part_transform = chebyshev_points(fine), chebyshev_transform(fine)
     up, down = [], []

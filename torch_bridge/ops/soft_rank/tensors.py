@@ -9,6 +9,7 @@ import math
 
 import torch
 
+from torch_bridge.ops.columns import columnwise
 from torch_bridge.ops.soft_rank import tables
 
 BLOCK = 16  # neighbours summed one by one before the series takes over
@@ -21,10 +22,9 @@ def as_columns(x):
     return x.to(torch.float64).permute(1, 0, 2).flatten(1)
 
 
-def as_given(columns, like):
-    """(C, A*B) -> the layout and dtype of `like`."""
-    size_a, count, size_b = like.shape
-    result = torch.empty_like(like)
+def as_given(columns, result):
+    """(C, A*B) -> into `result` (A, C, B), of any layout and dtype."""
+    size_a, count, size_b = result.shape
     return result.copy_(columns.view(count, size_a, size_b).permute(1, 0, 2))
 
 
@@ -194,15 +194,15 @@ def rank(x, gamma, method, fold):
     lower, upper = signed_sum(columns, gamma, None, 0, method, x.element_size())
     ranks = torch.where(lower <= upper, lower, -upper) if fold else lower
     (density,) = signed_sum(columns, gamma, None, 1, method, x.element_size())
-    return as_given(ranks, x), as_given(density, x)
+    return as_given(ranks, torch.empty_like(x)), as_given(density, columnwise(x))
 
 
 def weighted_sum(x, gamma, weight, order, method):
     weight = None if weight is None else as_columns(weight)
     result = signed_sum(as_columns(x), gamma, weight, order, method, x.element_size())
-    return as_given(result[0], x)
+    return as_given(result[0], torch.empty_like(x))
 
 
 def rank_gradient(x, gamma, g, density, method):
     (sums,) = signed_sum(as_columns(x), gamma, as_columns(g), 1, method, x.element_size())
-    return as_given(as_columns(g) * as_columns(density) - sums, density)
+    return as_given(as_columns(g) * as_columns(density) - sums, torch.empty_like(x))
