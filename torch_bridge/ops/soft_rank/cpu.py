@@ -15,7 +15,7 @@ import torch
 from torch_bridge.ops.columns import columnwise
 from torch_bridge.ops.soft_rank import kernels, tables
 
-ROWS = 1024  # elements of each column in a tile: its few arrays stay in the second-level cache
+ROWS = 512  # elements of each column in a tile: its few arrays stay in the second-level cache
 BLOCK = 16  # columns of a tile where neighbours lie side by side: a cache line of float32
 PARALLEL = 1 << 17  # elements below which a second thread costs more than it saves
 

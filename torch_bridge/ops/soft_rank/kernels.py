@@ -117,9 +117,9 @@ def extremes(x, x_at, shape, out):
     """out (2, columns): each column's smallest and largest value; nan where one is not finite."""
     size_b, size, columns, rows = shape
     tile = np.empty((columns, rows + PAD), x.dtype)
-    out[0] = np.inf
-    out[1] = -np.inf
-    missing = np.zeros(columns, np.int64)
+    missing = np.empty(columns, np.int64)
+    for c in range(columns):
+        out[0, c], out[1, c], missing[c] = np.inf, -np.inf, 0
     for first in range(0, size, rows):
         last = min(first + rows, size)
         load(x, x_at, size_b, first, last, tile)
@@ -130,11 +130,11 @@ def extremes(x, x_at, shape, out):
                 bad += np.int32(not abs(value) < np.inf)
             missing[c] += bad
             low, high = bounds(values)
-            out[0, c] = min(out[0, c], low)
-            out[1, c] = max(out[1, c], high)
+            out[0, c] = low if low < out[0, c] else out[0, c]
+            out[1, c] = high if high > out[1, c] else out[1, c]
     for c in range(columns):
         if missing[c] > 0:
-            out[:, c] = np.nan
+            out[0, c] = out[1, c] = np.nan
 
 
 @njit(cache=True, nogil=True, fastmath=CONTRACT)
@@ -156,8 +156,9 @@ def sweep(leaving, decay, boxes, arriving):
     From the left (side 0): S_b = decay (S_{b-1} + E_{b-2}), S_0 = S_1 = 0; from the right mirrored.
     """
     terms = decay.size
-    arriving[:2, 0] = 0.0
-    arriving[boxes - 2 : boxes, 1] = 0.0
+    for b in range(2):
+        for k in range(terms):
+            arriving[b, 0, k] = arriving[boxes - 1 - b, 1, k] = 0.0
     for b in range(2, boxes):
         e = boxes - 1 - b
         for k in range(terms):
@@ -175,21 +176,25 @@ def translate(moments, starts, parts, children, order, total, near, leave, decay
     With total > 0 (order 0, unit weights) boxes of the upper half hold r - total.
     """
     coarse, fine, terms = near.shape[1], moments.shape[1], decay.size
-    most = parts.max() // children
-    box = np.zeros((most + 2, coarse))  # an empty one at either end
+    most = 0
+    for c in range(starts.size):
+        most = parts[c] // children if parts[c] // children > most else most
+    box = np.empty((most + 2, coarse))  # an empty one at either end
     leaving = np.empty((most, 2, terms))
     arriving = np.empty((most, 2, terms))
-    field, afar, result = np.empty(coarse), np.zeros(coarse), np.empty(children * fine)
+    field, afar, result = np.empty(coarse), np.empty(coarse), np.empty(children * fine)
     for c in range(starts.size):
         boxes = parts[c] // children
         first = starts[c]
         for b in range(boxes):
             if children == 1:
-                box[b + 1] = moments[first + b]
+                for i in range(coarse):
+                    box[b + 1, i] = moments[first + b, i]
             else:
                 at = (first + b * children) * fine
                 vectors.multiply(moments, at, up, box, (b + 1) * coarse)
-        box[boxes + 1] = 0.0
+        for i in range(coarse):
+            box[0, i] = box[boxes + 1, i] = 0.0
         if boxes > 2:
             for b in range(boxes):
                 vectors.multiply(box, (b + 1) * coarse, leave, leaving, b * 2 * terms)
@@ -216,6 +221,16 @@ def translate(moments, starts, parts, children, order, total, near, leave, decay
                     local[part + child, i // 4, slot, i % 4] = result[child * fine + i]
 
 
+@njit(cache=True, nogil=True)
+def fold(values, total):
+    """r -> r - total above total / 2, in place; what the boxes have folded too far comes back."""
+    half = 0.5 * total
+    for i in range(values.size):
+        value = values[i]
+        value = value - total if value > half else value
+        values[i] = value + total if value < -half else value
+
+
 @functools.cache
 def grid_kernels(fine):
     """The loops over points, compiled for parts of `fine` coefficients."""
@@ -228,7 +243,7 @@ def grid_kernels(fine):
         """moments += sums of w T_q(xi) over the elements of each part; w empty for ones."""
         size_b, size, columns, rows = shape
         tile = np.empty((columns, rows + PAD), x.dtype)
-        weight = np.ones((columns, rows + PAD), w.dtype)
+        weight = np.empty((columns, rows + PAD), w.dtype)
         at = np.empty(CHUNK, np.int32)
         xi = np.empty(CHUNK)
         for first in range(0, size, rows):
@@ -236,6 +251,10 @@ def grid_kernels(fine):
             load(x, x_at, size_b, first, last, tile)
             if w.size > 0:
                 load(w, w_at, size_b, first, last, weight)
+            elif first == 0:
+                for c in range(columns):
+                    for i in range(rows):
+                        weight[c, i] = 1.0
             for c in range(columns):
                 own = moments[np.intp(frame[3, c]) :]
                 for begin in range(0, last - first, CHUNK):
@@ -257,8 +276,7 @@ def grid_kernels(fine):
         density = np.empty((columns, rows + PAD if gradient else 0), x.dtype)
         at = np.empty(CHUNK, np.int32)
         xi = np.empty(CHUNK, local.dtype)
-        out = np.empty((1, CHUNK), local.dtype)
-        half = 0.5 * total if total > 0.0 else np.inf
+        out = np.empty(CHUNK, local.dtype)
         for first in range(0, size, rows):
             last = min(first + rows, size)
             load(x, x_at, size_b, first, last, tile)
@@ -275,17 +293,17 @@ def grid_kernels(fine):
                     for i in range(count, (count + 3) // 4 * 4):
                         at[i] = 0
                     for i in range(0, count, 4):
-                        evaluate_at_four(own, at, xi, i, out)
+                        evaluate_at_four(own, at, xi, i, out, out)
                     if gradient:
                         weight, product = cotangent[c, begin:end], density[c, begin:end]
                         factor = local.dtype.type(frame[4, c])
                         for i in range(count):
-                            values[i] = factor * (weight[i] * product[i] - out[0, i])
+                            values[i] = factor * (weight[i] * product[i] - out[i])
                     else:
                         for i in range(count):
-                            value = out[0, i]
-                            value = value - total if value > half else value
-                            values[i] = value + total if value < -half else value
+                            values[i] = out[i]
+                        if total > 0.0:
+                            fold(values, total)
             store(y, y_at, size_b, first, last, tile)
 
     @njit(cache=True, nogil=True, fastmath=CONTRACT)
@@ -296,8 +314,6 @@ def grid_kernels(fine):
         density = np.empty((columns, rows + PAD), x.dtype)
         at = np.empty(CHUNK, np.int32)
         xi = np.empty(CHUNK, local.dtype)
-        out = np.empty((2, CHUNK), local.dtype)
-        half = 0.5 * total if total > 0.0 else np.inf
         for first in range(0, size, rows):
             last = min(first + rows, size)
             load(x, x_at, size_b, first, last, tile)
@@ -311,12 +327,9 @@ def grid_kernels(fine):
                     for i in range(count, (count + 3) // 4 * 4):
                         at[i] = 0
                     for i in range(0, count, 4):
-                        evaluate_two_at_four(own, at, xi, i, out)
-                    for i in range(count):
-                        value = out[0, i]
-                        value = value - total if value > half else value
-                        values[i] = value + total if value < -half else value
-                        density[c, begin + i] = out[1, i]
+                        evaluate_two_at_four(own, at, xi, i, values, density[c, begin:])
+                    if total > 0.0:
+                        fold(values, total)
             store(y, y_at, size_b, first, last, tile)
             store(slope, slope_at, size_b, first, last, density)
 

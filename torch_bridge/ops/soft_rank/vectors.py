@@ -107,16 +107,16 @@ def add_chebyshev(fine):
 
 @functools.cache
 def evaluate_four(fine, slots):
-    """out[slot, i + j] at z[i + j], j < 4, from coefficients[at[i + j] + ...], laid out as
-    (fine / 4, slots, 4), in powers of z. coefficients, z and out of one dtype.
+    """out[i + j] at z[i + j], j < 4, from coefficients[at[i + j] + ...], laid out as
+    (fine / 4, slots, 4), in powers of z; the second slot into out_2. Arrays of one dtype.
     """
 
     @intrinsic
-    def evaluate(typingctx, coefficients, at, z, i, out):
+    def evaluate(typingctx, coefficients, at, z, i, out, out_2):
         def generate(context, builder, signature, arguments):
             i = arguments[3]
-            memory, index, place, result = (
-                Memory(context, builder, signature.args[k], arguments[k]) for k in (0, 1, 2, 4)
+            memory, index, place, *results = (
+                Memory(context, builder, signature.args[k], arguments[k]) for k in (0, 1, 2, 4, 5)
             )
             lanes = 4 * slots
             points = []
@@ -136,15 +136,12 @@ def evaluate_four(fine, slots):
             z = place.vector(i)
             wide = shuffled(builder, z, z, [0, 1, 2, 3] * slots)
             value = horner(builder, transposed(builder, points, slots), wide)
-            shape = context.make_array(signature.args[4])(context, builder, arguments[4]).shape
-            width = builder.extract_value(shape, 1)
             for slot in range(slots):
                 own = shuffled(builder, value, value, range(4 * slot, 4 * slot + 4))
-                to = builder.add(i, builder.mul(width, ir.Constant(i.type, slot)))
-                result.store(to, own)
+                results[slot].store(i, own)
             return context.get_dummy_value()
 
-        return types.void(coefficients, at, z, types.intp, out), generate
+        return types.void(coefficients, at, z, types.intp, out, out_2), generate
 
     return evaluate
 
