@@ -47,10 +47,12 @@ def as_columns(x, dims):
 
 def column_values(value, x, dims):
     """A number or tensor that broadcasts to x's kept dimensions -> (C,) in as_columns' order."""
+    if not isinstance(value, torch.Tensor):
+        count = math.prod(x.shape[d] for d in range(x.ndim) if d not in dims)
+        return torch.full((count,), value, device=x.device, dtype=torch.float64)
     order = [d for d in permutation_for(x, dims) if d not in dims]
     natural = sorted(order)
-    value = torch.as_tensor(value, device=x.device, dtype=torch.float64)
-    value = value.expand([x.shape[d] for d in natural])
+    value = value.to(x.device, torch.float64).expand([x.shape[d] for d in natural])
     return value.permute([natural.index(d) for d in order]).reshape(-1)
 
 

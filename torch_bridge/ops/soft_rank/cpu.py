@@ -17,6 +17,7 @@ from torch_bridge.ops.soft_rank import kernels, tables
 
 ROWS = 512  # elements of each column in a tile: its few arrays stay in the second-level cache
 BLOCK = 16  # columns of a tile where neighbours lie side by side: a cache line of float32
+PAIRWISE = 64  # elements up to which "auto" takes the definition: n^2 / 2 divisions, nothing else
 PARALLEL = 1 << 17  # elements below which a second thread costs more than it saves
 
 # Nanoseconds of a forward and a backward pass together, measured on one core: by itemsize, for
@@ -84,6 +85,16 @@ def columns_of(tensor):
     if size_b == 1:  # rows of a matrix: let the long direction be b
         return Columns(flat, (0, 0, stride_c, stride_a), size_a, size_a, count)
     return Columns(flat, (0, stride_a, stride_c, stride_b), size_b, size_a * size_b, count)
+
+
+def pairwise_blocks(source, work):
+    """work(first, last) for ranges of columns."""
+    step = max(1, PARALLEL // (2 * source.size**2))
+
+    def one(first):
+        work(first, min(first + step, source.count))
+
+    in_threads(one, range(0, source.count, step), source.size**2 * source.count)
 
 
 def extremes(x):
@@ -201,11 +212,23 @@ def workspace(grid, parts, slots, dtype):
 
 def rank(x, gamma, method, with_density, fold):
     """Ranks (folded: r - n where r > n/2), slopes sum_j sigma'(t_i - t_j), and the extremes."""
-    low_high = extremes(x)
     ranks = torch.empty_like(x)
     density = columnwise(x) if with_density else x.new_empty(0)
     source, target = columns_of(x), columns_of(ranks)
     slope = columns_of(density) if with_density else None
+    strength = np.ascontiguousarray(gamma.numpy())
+    if method == "auto" and source.size <= PAIRWISE:
+
+        def definition(first, last):
+            to = (slope.flat, slope.shifted(first)) if with_density else (density.numpy(), NOWHERE)
+            kernels.pairwise_rank(
+                source.flat, source.shifted(first), source.size_b, source.size,
+                strength[first:last], fold, target.flat, target.shifted(first), *to,
+            )
+
+        pairwise_blocks(source, definition)
+        return ranks, density, gamma.new_zeros((2, x.shape[1]))
+    low_high = extremes(x)
     plan = make_plan(source.size, x.element_size(), gamma.numpy(), low_high.numpy(), method)
     loops, total = kernels_of(plan.grid), float(source.size) if fold else 0.0
 
@@ -280,11 +303,23 @@ def rank_gradient(x, gamma, g, density, low_high, method, to_x):
     """g_k density_k - sum_j g_j sigma'(t_k - t_j): the gradient of sum_i g_i r_i in t = gamma x,
     or in x itself (0 where gamma is infinite).
     """
-    strength = gamma.numpy()
+    strength = np.ascontiguousarray(gamma.numpy())
     factor = np.where(np.isinf(strength), 0.0, strength) if to_x else np.ones(len(strength))
     y = torch.empty_like(x)
     source, target = columns_of(x), columns_of(y)
-    slope, cotangent = columns_of(density), columns_of(g)
+    cotangent = columns_of(g)
+    if method == "auto" and source.size <= PAIRWISE:
+
+        def definition(first, last):
+            kernels.pairwise_gradient(
+                source.flat, source.shifted(first), source.size_b, source.size,
+                strength[first:last], factor[first:last], cotangent.flat,
+                cotangent.shifted(first), target.flat, target.shifted(first),
+            )
+
+        pairwise_blocks(source, definition)
+        return y
+    slope = columns_of(density)
     plan = make_plan(source.size, x.element_size(), gamma.numpy(), low_high.numpy(), method)
     loops = kernels_of(plan.grid)
 

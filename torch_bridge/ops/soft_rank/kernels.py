@@ -28,6 +28,7 @@ from torch_bridge.ops.soft_rank import vectors
 # FMA contraction only: reassociation would let the compiler undo careful sums.
 CONTRACT = {"contract"}
 SMALL = 80.0
+NARROW = 300.0  # e^150 squared is far from overflow, and 150 roundings of 1e-16 far from 1e-10
 PAD = 16  # tile rows of 2^k elements would all fall into the same few cache lines
 CHUNK = 512  # elements whose places are kept at one time; a multiple of 4
 
@@ -334,6 +335,92 @@ def grid_kernels(fine):
             store(slope, slope_at, size_b, first, last, density)
 
     return types.SimpleNamespace(spread=spread, evaluate=evaluate, evaluate_two=evaluate_two)
+
+
+@njit(cache=True, nogil=True)
+def exponentials(x, place, stride_a, stride_b, size_b, gamma, out):
+    """One column's e^{gamma (x_i - center)} into out, and how to read it:
+
+    1    sigma(t_i - t_j) = E_i / (E_i + E_j)
+    0    too wide for that: out holds the values themselves
+    -1   not finite, or gamma negative
+    """
+    low, high = np.inf, -np.inf
+    good = gamma >= 0.0
+    for i in range(out.size):
+        value = np.float64(x[place + i // size_b * stride_a + i % size_b * stride_b])
+        out[i] = value
+        good = good and abs(value) < np.inf
+        low, high = min(low, value), max(high, value)
+    if not good:
+        return -1
+    if not gamma * (high - low) < NARROW:
+        return 0
+    center = 0.5 * low + 0.5 * high
+    for i in range(out.size):
+        out[i] = np.exp(gamma * (out[i] - center))
+    return 1
+
+
+@njit(cache=True, nogil=True, fastmath={"contract", "reassoc"})
+def compare(e, kind, gamma, i, above):
+    """above[j] = sigma(t_i - t_j) for j < i; e and kind from `exponentials`."""
+    if kind == 1:
+        for j in range(i):
+            above[j] = e[i] / (e[i] + e[j])
+        return
+    for j in range(i):
+        distance = e[i] - e[j]
+        z = np.exp(-gamma * abs(distance)) if distance != 0.0 else 1.0  # where gamma is infinite
+        above[j] = (1.0 if distance >= 0.0 else z) / (1.0 + z)
+
+
+@njit(cache=True, nogil=True, fastmath={"contract", "reassoc"})
+def pairwise_rank(x, x_at, size_b, size, gamma, fold, y, y_at, slope, slope_at):
+    """Ranks by their definition, and slopes unless `slope` is empty."""
+    e, above, rank, density = np.empty(size), np.empty(size), np.empty(size), np.empty(size)
+    for c in range(gamma.size):
+        kind = exponentials(x, x_at[0] + c * x_at[2], x_at[1], x_at[3], size_b, gamma[c], e)
+        for i in range(size):
+            compare(e, kind, gamma[c], i, above)
+            total, own = 0.5, 0.25
+            for j in range(i):
+                total += above[j]
+                rank[j] += 1.0 - above[j]
+                product = above[j] - above[j] * above[j]
+                own += product
+                density[j] += product
+            rank[i], density[i] = total, own
+        for i in range(size):
+            value = rank[i] - size if fold and 2.0 * rank[i] > size else rank[i]
+            a, b = i // size_b, i % size_b
+            at = y_at[0] + a * y_at[1] + c * y_at[2] + b * y_at[3]
+            y[at] = np.nan if kind < 0 else value
+            if slope.size > 0:
+                at = slope_at[0] + a * slope_at[1] + c * slope_at[2] + b * slope_at[3]
+                slope[at] = np.nan if kind < 0 else density[i]
+
+
+@njit(cache=True, nogil=True, fastmath={"contract", "reassoc"})
+def pairwise_gradient(x, x_at, size_b, size, gamma, factor, g, g_at, y, y_at):
+    """factor sum_j (g_i - g_j) sigma'(t_i - t_j)."""
+    e, above, weight, result = np.empty(size), np.empty(size), np.empty(size), np.empty(size)
+    for c in range(gamma.size):
+        kind = exponentials(x, x_at[0] + c * x_at[2], x_at[1], x_at[3], size_b, gamma[c], e)
+        for i in range(size):
+            at = g_at[0] + i // size_b * g_at[1] + c * g_at[2] + i % size_b * g_at[3]
+            weight[i] = g[at]
+        for i in range(size):
+            compare(e, kind, gamma[c], i, above)
+            total, own = 0.0, weight[i]
+            for j in range(i):
+                product = (own - weight[j]) * (above[j] - above[j] * above[j])
+                total += product
+                result[j] -= product
+            result[i] = total
+        for i in range(size):
+            at = y_at[0] + i // size_b * y_at[1] + c * y_at[2] + i % size_b * y_at[3]
+            y[at] = np.nan if kind < 0 else factor[c] * result[i]
 
 
 @njit(cache=True, nogil=True, fastmath={"contract", "reassoc"})
