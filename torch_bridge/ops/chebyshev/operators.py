@@ -13,7 +13,9 @@ import torch
 
 from torch_bridge.ops.chebyshev import kernels
 from torch_bridge.ops.columns import fold_columns, unfold_columns
-from torch_bridge.ops.soft_rank.cpu import TILE, columns_of, in_threads
+from torch_bridge.ops.soft_rank.cpu import columns_of, in_threads
+
+TILE = 512  # elements of a tile: its few arrays stay in the first-level cache
 
 
 def differentiation(like):
@@ -32,10 +34,10 @@ def derivative(a):
 def in_blocks(source, work):
     """work(first, shape) for every block of columns of `source`."""
     block = source.block
-    rows = max(1, TILE // block)
 
     def one(first):
-        work(first, source.shape(min(block, source.count - first), rows))
+        columns = min(block, source.count - first)
+        work(first, source.shape(columns, TILE // columns))
 
     in_threads(one, range(0, source.count, block), source.size * source.count)
 
@@ -77,9 +79,9 @@ def series_op(a: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
     values = a.detach().double().T.contiguous().numpy()
 
     def work(first, shape):
-        tiled = np.tile(values[:, first : first + shape[2]], (1, shape[3]))
+        own = np.ascontiguousarray(values[:, first : first + shape[2]])
         kernels.series(
-            source.flat, source.shifted(first), shape, tiled, target.flat, target.shifted(first)
+            source.flat, source.shifted(first), shape, own, target.flat, target.shifted(first)
         )
 
     in_blocks(source, work)

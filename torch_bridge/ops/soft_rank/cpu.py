@@ -50,8 +50,8 @@ class Columns:
         _, _, stride_c, stride_b = self.at
         return 1 if stride_b < stride_c else BLOCK
 
-    def shape(self, columns):
-        return (self.size_b, self.size, columns, min(ROWS, self.size))
+    def shape(self, columns, rows=ROWS):
+        return (self.size_b, self.size, columns, min(rows, self.size))
 
     def shifted(self, first):
         offset, stride_a, stride_c, stride_b = self.at
