@@ -259,8 +259,7 @@ def as_support(value):
         lower, upper = (float(v) for v in value)
     except (TypeError, ValueError, OverflowError):
         raise TypeError(
-            "support must be (lo, hi), with inf for no end, or a Support, not "
-            f"{repr(value)[:80]}"
+            f"support must be (lo, hi), with inf for no end, or a Support, not {repr(value)[:80]}"
         ) from None
     if np.isnan(lower) or np.isnan(upper):
         raise ValueError(f"support ({lower}, {upper}) has an end that is not a number")

@@ -19,6 +19,7 @@ from .recurrence import fill
 PAIR_EVERY = 256
 FEWEST_PAIRS = 8
 MOST_PAIRS = 1024
+AT_LOW = 5  # place of the counts at the ends
 # C is bounded by 2 there, and its own rounding is a few units a row.
 COEFFICIENT_ROUNDING = 4.0 * 2.0**-53
 
@@ -78,37 +79,92 @@ def survey(x, y, weights, counts, range_):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def expand_column(sums, a, b, rec, work, out, error):
+    """One column of `expand`; work: (3, m+2)."""
+    m = rec.shape[1]
+    before, now, after = work[0], work[1], work[2]
+    fill(before, 0.0)
+    fill(now, 0.0)
+    fill(after, 0.0)
+    now[0] = 1.0
+    for j in range(m + 1):
+        total = 0.0
+        size = 0.0
+        for i in range(j + 1):
+            total += now[i] * sums[i]
+            size += abs(now[i])
+        out[j] = total
+        error[j] = (j + 1) * COEFFICIENT_ROUNDING * size * sums[0] if j else 0.0
+        if j == m:
+            break
+        up, shift, down = rec[0, j], rec[1, j], rec[2, j]
+        for i in range(j + 2):
+            times_t = 0.5 * now[i + 1] if i + 1 <= j else 0.0
+            if i == 1:
+                times_t += now[0]
+            elif i > 1:
+                times_t += 0.5 * now[i - 1]
+            after[i] = up * (a * times_t + b * now[i]) + shift * now[i] - down * before[i]
+        before, now, after = now, after, before
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def expand(sums, alpha, beta, rec, out, error):
     """S (columns, k+1) in the frame α t + β (columns,) and the basis `rec` (3, m), m <= k.
 
     out, error: (columns, m+1); error bounds what the rounding of C and of one unit 2^-53 of Σw in
     each S_i does to out.
     """
-    m = rec.shape[1]
-    before, now, after = np.zeros(m + 2), np.zeros(m + 2), np.zeros(m + 2)
+    work = np.empty((3, rec.shape[1] + 2))
+    for j in range(sums.shape[0]):
+        expand_column(sums[j], alpha[j], beta[j], rec, work, out[j], error[j])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def frame(low, high):
+    """(loc, scale) of a range, as `maxent.support.frame_of` has it."""
+    loc = low + (0.5 * high - 0.5 * low)
+    return loc, max(high - loc, loc - low)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def merge(counts, mass, range_, sums, more_counts, more_mass, more_range, more_sums, rec):
+    """Add the second set of columns to the first, over the union of their ranges."""
+    size = sums.shape[1]
+    work = np.empty((3, size + 1))
+    turned, error = np.empty(size), np.empty(size)
     for column in range(sums.shape[0]):
-        a, b = alpha[column], beta[column]
-        fill(before, 0.0)
-        fill(now, 0.0)
-        fill(after, 0.0)
-        now[0] = 1.0
-        mass = sums[column, 0]
-        for j in range(m + 1):
-            total = 0.0
-            size = 0.0
-            for i in range(j + 1):
-                total += now[i] * sums[column, i]
-                size += abs(now[i])
-            out[column, j] = total
-            error[column, j] = (j + 1) * COEFFICIENT_ROUNDING * size * mass if j else 0.0
-            if j == m:
-                break
-            up, shift, down = rec[0, j], rec[1, j], rec[2, j]
-            for i in range(j + 2):
-                times_t = 0.5 * now[i + 1] if i + 1 <= j else 0.0
-                if i == 1:
-                    times_t += now[0]
-                elif i > 1:
-                    times_t += 0.5 * now[i - 1]
-                after[i] = up * (a * times_t + b * now[i]) + shift * now[i] - down * before[i]
-            before, now, after = now, after, before
+        mine, other = range_[column], more_range[column]
+        low, high = min(mine[0], other[0]), max(mine[1], other[1])
+        for end in range(2):
+            place = AT_LOW + end
+            union = low if end == 0 else high
+            count = counts[column, place] if mine[end] == union else 0
+            if other[end] == union:
+                count += more_counts[column, place]
+            counts[column, place] = count
+        for i in range(counts.shape[1]):
+            if i != AT_LOW and i != AT_LOW + 1:
+                counts[column, i] += more_counts[column, i]
+        for i in range(2):
+            mass[column, i] += more_mass[column, i]
+        if high < low:
+            continue
+        loc, scale = frame(low, high)
+        if mine[0] <= mine[1] and (mine[0] != low or mine[1] != high):
+            old_loc, old = frame(mine[0], mine[1])
+            a, b = old / scale, (old_loc - loc) / scale
+            expand_column(sums[column], a, b, rec, work, turned, error)
+            for i in range(size):
+                sums[column, i] = turned[i]
+        if other[0] <= other[1]:
+            if other[0] != low or other[1] != high:
+                old_loc, old = frame(other[0], other[1])
+                a, b = old / scale, (old_loc - loc) / scale
+                expand_column(more_sums[column], a, b, rec, work, turned, error)
+            else:
+                for i in range(size):
+                    turned[i] = more_sums[column, i]
+            for i in range(size):
+                sums[column, i] += turned[i]
+        mine[0], mine[1] = low, high

@@ -22,7 +22,7 @@ import warnings
 import numpy as np
 
 from maxent._kernels.moments import basis_means
-from maxent._kernels.sketching import expand, survey
+from maxent._kernels.sketching import expand, frame, merge, survey
 from maxent.basis import CHEBYSHEV
 from maxent.sketch.sample import MEAN_ROUNDING, Sample
 from maxent.support import frame_of
@@ -139,35 +139,21 @@ class Sketch:
 
     def _take(self, j, x, weights):
         """One block of column j: x (n,) contiguous, weights (n,) or (0,)."""
-        one = self._blank(())
         y = self.transform.forward(x)
-        one._mass[0] = survey(x, y, weights, one._counts[0], one._range[0])
-        if one._counts[0, VALUES]:
-            loc, scale = frame_of(*one._range[0])
-            if one._counts[0, [ABOVE, BELOW]].any():
+        counts, range_ = np.zeros((1, len(COUNTS)), np.int64), np.empty((1, 2))
+        mass, sums = np.empty((1, 2)), np.zeros((1, self.degree + 1))
+        mass[0] = survey(x, y, weights, counts[0], range_[0])
+        rec = CHEBYSHEV.recurrence(self.degree)
+        if counts[0, VALUES]:
+            loc, scale = frame(*range_[0])
+            if counts[0, ABOVE] or counts[0, BELOW]:
                 y = np.where(np.isfinite(y), y, np.nan)
-            rec = CHEBYSHEV.recurrence(self.degree)
             unit = scale if scale > 0.0 else 1.0
-            basis_means(y, weights, loc, unit, -np.inf, np.inf, rec, one._sums[0])
-            one._sums *= one._mass[0, 0]
-        self._add(slice(j, j + 1), one)
-
-    def _add(self, rows, other):
-        """Add the columns of `other` to some of ours, over the union of their ranges."""
-        mine, theirs = self._range[rows], other._range
-        union = np.stack(
-            [np.minimum(mine[:, 0], theirs[:, 0]), np.maximum(mine[:, 1], theirs[:, 1])], axis=1
-        )
-        total = _widened(self._sums[rows], mine, union) + _widened(other._sums, theirs, union)
-        counts = self._counts[rows] + other._counts
-        for end, place in ((0, AT_LOW), (1, AT_HIGH)):
-            at = [
-                np.where(part[:, end] == union[:, end], count[:, place], 0)
-                for part, count in ((mine, self._counts[rows]), (theirs, other._counts))
-            ]
-            counts[:, place] = at[0] + at[1]
-        self._sums[rows], self._range[rows], self._counts[rows] = total, union, counts
-        self._mass[rows] += other._mass
+            basis_means(y, weights, loc, unit, -np.inf, np.inf, rec, sums[0])
+            sums *= mass[0, 0]
+        rows = slice(j, j + 1)
+        mine = self._counts[rows], self._mass[rows], self._range[rows], self._sums[rows]
+        merge(*mine, counts, mass, range_, sums, rec)
 
     def _absorb(self, other):
         if other.batch_shape is None:
@@ -177,8 +163,11 @@ class Sketch:
             for name in ("_counts", "_mass", "_range", "_sums"):
                 setattr(self, name, getattr(other, name).copy())
             return self
-        self._add(slice(None), other)
+        merge(*self._numbers(), *other._numbers(), CHEBYSHEV.recurrence(self.degree))
         return self
+
+    def _numbers(self):
+        return self._counts, self._mass, self._range, self._sums
 
     def __add__(self, other):
         """The sketch of both data sets together; neither is changed."""
@@ -465,19 +454,3 @@ class Sketch:
     def outside_points(self, support):
         """None: the values themselves are gone, and whether each is a point cannot be known."""
         return [None] * self.size
-
-
-def _widened(sums, old, new):
-    """Sums over the ranges `old` (columns, 2) turned to `new`; empty columns stay 0."""
-    move = ~(old == new).all(axis=1) & (old[:, 0] <= old[:, 1])
-    if not move.any():
-        return sums
-    out = sums.copy()
-    loc, scale = frame_of(*old[move].T)
-    new_loc, new_scale = frame_of(*new[move].T)
-    part = np.empty((int(move.sum()), sums.shape[1]))
-    rec = CHEBYSHEV.recurrence(sums.shape[1] - 1)
-    alpha, beta = scale / new_scale, (loc - new_loc) / new_scale
-    expand(sums[move], alpha, beta, rec, part, np.empty_like(part))
-    out[move] = part
-    return out
