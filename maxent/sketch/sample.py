@@ -8,27 +8,36 @@ have lost.
 from __future__ import annotations
 
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 
 import numpy as np
+from numba import config
 
-from maxent._kernels.moments import basis_means, spread
+from maxent._kernels import moments as kernels
 from maxent.transform import NONE
 
 # A blocked mean of numbers of size <= 1: what its own rounding may be off by.
 MEAN_ROUNDING = 4.0 * 2.0**-53
+# Rows of one column are worked on so many flushes at a time where they lie; other data are copied
+# piece by piece into the cache. From so many values on threads are worth their while.
+FLUSHES = 16
+MANY = 1 << 18
+# A variance that is so small beside the square of the shift was lost to it.
+CANCELLED = 1e-2
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Sample:
-    """Columns of data: `columns` is a list of 1-D arrays (views where possible), with batch_shape.
+    """Columns of data: `table` (n, columns) of any real dtype and strides, with batch_shape.
 
-    weights: 1-D or None, shared by the columns. The moments are those of the data as they are.
+    weights: (n,) or None, shared by the columns. The moments are those of the data as they are.
     """
 
     transform = NONE
     most_moments = np.inf
 
-    columns: list
+    table: np.ndarray
     weights: np.ndarray | None
     batch_shape: tuple
 
@@ -51,8 +60,7 @@ class Sample:
         if array.dtype.kind == "b":
             moved = moved.astype(float)
         flat = moved.reshape(moved.shape[0], -1)
-        columns = [flat[:, j] for j in range(flat.shape[1])]
-        if not columns:
+        if not flat.shape[1]:
             raise ValueError(f"data of shape {array.shape} have no columns")
         if weights is not None:
             weights = np.array(real_array(weights, "weights"), dtype=float)
@@ -65,35 +73,65 @@ class Sample:
                 raise ValueError(f"weights must be finite and >= 0, not {weights[bad][0]:g}")
             if not weights.any():
                 raise ValueError("all weights are zero")
-        return cls(columns, weights, batch_shape)
+        return cls(flat, weights, batch_shape)
+
+    @property
+    def columns(self):
+        """The columns, as views."""
+        return list(self.table.T)
+
+    @cached_property
+    def _survey(self):
+        """What `kernels.survey` finds, (8, columns), and the mean and variance."""
+        start = np.array(self.table[0], dtype=float)
+        shift = np.where(np.isfinite(start), start, 0.0)
+        with np.errstate(all="ignore"):
+            found, mean, variance = self._about(shift)
+            lost = variance <= CANCELLED * (mean - shift) ** 2
+            if lost.any():
+                found, mean, variance = self._about(np.where(np.isfinite(mean), mean, 0.0))
+        return found, mean, variance
+
+    def _about(self, shift):
+        parts = self._in_pieces(kernels.survey, 8, shift)
+        found = _added(parts)
+        found[kernels.LOW] = parts[:, kernels.LOW].min(axis=0)
+        found[kernels.HIGH] = parts[:, kernels.HIGH].max(axis=0)
+        first, second = found[[kernels.FIRST, kernels.SECOND]] / found[kernels.MASS]
+        return found, shift + first, np.maximum(second - first**2, 0.0)
+
+    def sums(self, loc, scale, lo, hi, recurrence):
+        """Σ w phi_j(t), (k+1, columns), t = (x - loc)/scale clipped to [lo, hi]; loc, scale
+        (columns,)."""
+        size = recurrence.shape[1] + 1
+        return _added(self._in_pieces(kernels.basis_sums, size, loc, scale, lo, hi, recurrence))
 
     # ---------------------------------------- what MomentProblem asks of a source of moments
 
     def faults(self, nan_policy):
         """Why each column cannot be fitted, in words, or None."""
-        out = []
-        for column in self.columns:
-            missing = np.isnan(column).sum() if column.dtype.kind == "f" else 0
-            found = missing and nan_policy == "raise"
-            out.append(f"{int(missing)} of {column.size} values are NaN" if found else None)
-        return out
+        missing = self._survey[0][kernels.MISSING]
+        return [
+            f"{int(m)} of {len(self.table)} values are NaN" if m and nan_policy == "raise" else None
+            for m in missing
+        ]
 
     def spread(self):
         """(count, lowest, highest, mean, variance), each (columns,), of what is not NaN."""
-        weights = _weights(self.weights)
-        return tuple(np.array([spread(column, weights) for column in self.columns]).T)
+        found, mean, variance = self._survey
+        none = found[kernels.COUNT] == 0.0
+        low, high = (np.where(none, np.nan, found[i]) for i in (kernels.LOW, kernels.HIGH))
+        return found[kernels.COUNT], low, high, mean, variance
 
     def effective_size(self):
         """How many values are not NaN, or with weights their (Σw)²/Σw², (columns,)."""
-        kept = [~np.isnan(column) for column in self.columns]
-        if self.weights is None:
-            return np.array([float(k.sum()) for k in kept])
+        found, _, _ = self._survey
         with np.errstate(all="ignore"):
-            some = [self.weights[k] for k in kept]
-            return np.array([w.sum() ** 2 / (w @ w) for w in some])
+            return found[kernels.MASS] ** 2 / found[kernels.SQUARES]
 
     def pick(self, index):
-        return dataclasses.replace(self, columns=[self.columns[j] for j in index])
+        every = len(index) == self.table.shape[1]
+        return self if every else dataclasses.replace(self, table=self.table[:, index])
 
     def outside_points(self, support):
         """A value of each column that is no point of a Discrete support, or None."""
@@ -106,17 +144,68 @@ class Sample:
         if support.basis.name == "laguerre":
             lo = 0.0
         rec = support.basis.recurrence(degree)
-        weights = _weights(self.weights)
-        out = np.empty((len(self.columns), degree + 1))
-        for j, column in enumerate(self.columns):
-            basis_means(column, weights, loc[j], scale[j], lo, hi, rec, out[j])
+        sums = self.sums(loc, scale, lo, hi, rec)
+        out = (sums / sums[0]).T
         error = np.full(out.shape, MEAN_ROUNDING) * np.maximum(1.0, np.abs(out))
         error[:, 0] = 0.0
         return out, error
 
+    def _in_pieces(self, kernel, size, *arguments):
+        """The kernel's results, (flushes, size, columns), on all rows.
 
-def _weights(weights):
-    return np.empty(0) if weights is None else weights
+        Those of `arguments` that are (columns,) are cut to the columns of a piece.
+        """
+        n, columns = self.table.shape
+        by_column = columns == 1 or abs(self.table.strides[0]) < abs(self.table.strides[1])
+        whole = self.table.T if by_column else self.table
+        in_place = self.table.dtype == np.float64 and whole.flags.c_contiguous
+        flat = _read_only(whole.reshape(-1)) if in_place else None
+        width = 1 if by_column else kernels.WIDTH
+        height = kernels.FLUSH * (FLUSHES if in_place and width == 1 else 1)
+        out = np.empty((-(-n // kernels.FLUSH), size, columns))
+        weights = np.empty(0) if self.weights is None else self.weights
+
+        def one(place):
+            row, column = place
+            rows = slice(row, min(row + height, n))
+            these = slice(column, min(column + width, columns))
+            if in_place:
+                start = column * n + row if by_column else row * columns + column
+                piece, stride = flat, 1 if by_column else columns
+            else:
+                piece = _read_only(np.array(self.table[rows, these], float, order="C").reshape(-1))
+                start, stride = 0, these.stop - these.start
+            some = [_of_columns(v, these) for v in arguments]
+            flushes = slice(row // kernels.FLUSH, -(-rows.stop // kernels.FLUSH))
+            found = np.empty((flushes.stop - flushes.start, size, these.stop - these.start))
+            kernel(piece, start, stride, rows.stop - row, weights[rows], *some, found)
+            out[flushes, :, these] = found
+
+        places = [(i, j) for i in range(0, n, height) for j in range(0, columns, width)]
+        if config.NUMBA_NUM_THREADS > 1 and self.table.size > MANY:
+            with ThreadPoolExecutor(config.NUMBA_NUM_THREADS) as pool:
+                list(pool.map(one, places))
+        else:
+            for place in places:
+                one(place)
+        return out
+
+
+def _read_only(array):
+    """A view by which nothing is changed: kernels are compiled for those alone."""
+    view = array.view()
+    view.setflags(write=False)
+    return view
+
+
+def _of_columns(value, columns):
+    one_a_column = isinstance(value, np.ndarray) and value.ndim == 1
+    return _read_only(np.ascontiguousarray(value[columns])) if one_a_column else value
+
+
+def _added(parts):
+    """The sum over the first axis, pairwise: NumPy adds so along the last axis."""
+    return np.ascontiguousarray(np.moveaxis(parts, 0, -1)).sum(axis=-1)
 
 
 def real_array(value, what):

@@ -21,7 +21,6 @@ import warnings
 
 import numpy as np
 
-from maxent._kernels.moments import basis_means
 from maxent._kernels.sketching import expand, frame, merge, survey
 from maxent.basis import CHEBYSHEV
 from maxent.sketch.sample import MEAN_ROUNDING, Sample
@@ -149,8 +148,10 @@ class Sketch:
             if counts[0, ABOVE] or counts[0, BELOW]:
                 y = np.where(np.isfinite(y), y, np.nan)
             unit = scale if scale > 0.0 else 1.0
-            basis_means(y, weights, loc, unit, -np.inf, np.inf, rec, sums[0])
-            sums *= mass[0, 0]
+            block = Sample(y[:, None], weights if weights.size else None, ())
+            at = np.array([loc]), np.array([unit])
+            found = block.sums(*at, -np.inf, np.inf, rec)[:, 0]
+            sums[0] = found * (mass[0, 0] / found[0])
         rows = slice(j, j + 1)
         mine = self._counts[rows], self._mass[rows], self._range[rows], self._sums[rows]
         merge(*mine, counts, mass, range_, sums, rec)
