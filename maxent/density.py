@@ -191,7 +191,7 @@ class Density:
         y = self.transform.place(x)
         reference = support.atoms_of_reference()
         shift = np.log(abs(scale)) if reference is None else 0.0
-        evaluation.log_density(y.ravel(), c, rec, loc, scale, lower, upper, shift, out)
+        evaluation.log_density(y.ravel(), c.copy(), rec, loc, scale, lower, upper, shift, out)
         out = out.reshape(x.shape)
         if reference is not None:
             place = np.clip(np.searchsorted(support.points, x), 0, support.points.size - 1)
@@ -236,8 +236,9 @@ class Density:
 
     def _quantile(self, j, u, upward, downward):
         _, loc, scale, support = self._column(j)
+        lower, upper = support.bounds
         t = getattr(self._inversion(j), upward if scale > 0 else downward)(u)
-        return self.transform.inverse(np.clip(loc + scale * t, *support.bounds))
+        return self.transform.inverse(np.minimum(np.maximum(loc + scale * t, lower), upper))
 
     def _inversion(self, j):
         if j not in self._inversions:
@@ -261,12 +262,27 @@ class Density:
         return self.ppf(0.5)
 
     def rvs(self, size=None, random_state=None):
-        """Draws of shape (*size, *batch) by inversion; random_state: Generator, seed or None."""
+        """Draws of shape (*size, *batch) by inversion; random_state: as rng in `sample`."""
         return self.sample(() if size is None else size, rng=random_state)
 
     def sample(self, shape=(), *, rng=None):
-        """Draws of shape (*shape, *batch); rng: Generator, seed or None."""
+        """Draws of shape (*shape, *batch) by inversion; rng: Generator, RandomState, seed or None.
+
+        Or a quasi-Monte Carlo engine (`scipy.stats.qmc`) with as many dimensions as there are
+        columns, of which it takes one point a draw: the columns are then independent. Scramble it:
+        unscrambled, its first point is 0, the lower end of the support, which may be -inf. Raises
+        ValueError where the dimensions do not fit.
+        """
         shape = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
+        if hasattr(rng, "random") and hasattr(rng, "d"):
+            columns = int(np.prod(self.batch_shape))
+            if rng.d != columns:
+                raise ValueError(
+                    f"an engine of {rng.d} dimensions does not fit {columns} "
+                    f"column{'s' if columns > 1 else ''}: one dimension a column"
+                )
+            points = rng.random(int(np.prod(shape)))
+            return self.ppf(points.reshape((*shape, *self.batch_shape)))
         if not isinstance(rng, (np.random.Generator, np.random.RandomState)):
             rng = np.random.default_rng(rng)
         uniform = rng.random if isinstance(rng, np.random.Generator) else rng.random_sample

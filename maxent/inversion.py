@@ -65,6 +65,7 @@ def _cell_rule():
     middle = 0.5 * (places[1:] + places[:-1])
     points = (middle[:, None] + half[:, None] * x).ravel()
     weights = (half[:, None] * w).ravel()
+    points.setflags(write=False)  # as the nodes of a panel: one signature for both
     return points, weights, places, np.linalg.inv(np.vander(places[::2], increasing=True))
 
 

@@ -112,7 +112,12 @@ class Interval(Support):
         return np.broadcast_to(loc.ravel(), mean.shape), np.broadcast_to(scale.ravel(), mean.shape)
 
     def __getitem__(self, index):
-        return self if self.lower.ndim == 0 else Interval(self.lower[index], self.upper[index])
+        if self.lower.ndim == 0:
+            return self
+        part = object.__new__(Interval)  # of ends that have been checked: this is done a lot
+        object.__setattr__(part, "lower", self.lower[index])
+        object.__setattr__(part, "upper", self.upper[index])
+        return part
 
     def __repr__(self):
         if self.lower.ndim:

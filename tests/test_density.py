@@ -150,6 +150,24 @@ def test_draws_are_distributed_as_they_say():
     assert not np.array_equal(density.rvs(size=4), density.rvs(size=4))
 
 
+def test_draws_by_quasi_monte_carlo():
+    """Balanced points: a mean of 1,024 is off by far less than 1/√1024 of the spread."""
+    density = maxent.solve([1, 0.4, 0.2], support=(0, 1))
+    draws = density.sample(1024, rng=stats.qmc.Sobol(1, seed=5))
+    points = stats.qmc.Sobol(1, seed=5).random(1024)[:, 0]
+    np.testing.assert_array_equal(draws, density.ppf(points))
+    assert abs(draws.mean() - 0.4) < 1e-4 * density.std()
+    assert abs(density.sample(1024, rng=5).mean() - 0.4) > 1e-4 * density.std()
+    batch = maxent.solve([[1, 0.4, 0.2], [1, 0.6, 0.4], [1, 0.5, 0.3]], support=(0, 1))
+    joint = batch.rvs((16, 16), random_state=stats.qmc.Halton(3, seed=2))
+    assert joint.shape == (16, 16, 3)
+    np.testing.assert_allclose(joint.mean(axis=(0, 1)), [0.4, 0.6, 0.5], atol=5e-3)
+    assert (np.abs(np.corrcoef(joint.reshape(-1, 3).T) - np.eye(3)) < 0.05).all()
+    assert isinstance(density.sample(rng=stats.qmc.Sobol(1, seed=5)), float)
+    with pytest.raises(ValueError, match="2 dimensions does not fit 3 columns"):
+        batch.sample(4, rng=stats.qmc.Sobol(2, seed=1))
+
+
 def test_immutable_and_picklable(pair):
     _, density = pair
     with pytest.raises(AttributeError):

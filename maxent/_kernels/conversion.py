@@ -28,6 +28,7 @@ from .double_double import (
     multiply_float,
     subtract,
 )
+from .recurrence import fill
 
 HALF_ULP = 2.0**-53
 UPWARD = 1.0 + 2.0**-30  # the bounds are summed in float64: this much rounding they may suffer
@@ -47,9 +48,10 @@ def basis_coefficients(loc, scale, recurrence, high, low, size):
     most about 6 j · ROUNDING · size_ji.
     """
     k = recurrence.shape[1]
-    high[:, :] = 0.0
-    low[:, :] = 0.0
-    size[:, :] = 0.0
+    for j in range(k + 1):
+        fill(high[j], 0.0)
+        fill(low[j], 0.0)
+        fill(size[j], 0.0)
     high[0, 0] = 1.0
     size[0, 0] = 1.0
     for j in range(k):
@@ -138,13 +140,13 @@ def basis_to_power(moments, loc, scale, recurrence):
         e = _unit(loc[column], scale[column])
         shift = math.ldexp(loc[column], -e)
         s = math.ldexp(scale[column], -e)
-        old_high[:] = 0.0
-        old_low[:] = 0.0
+        fill(old_high, 0.0)
+        fill(old_low, 0.0)
         old_high[0] = 1.0
         power[column, 0] = moments[column, 0]
         for j in range(1, n):
-            new_high[:] = 0.0
-            new_low[:] = 0.0
+            fill(new_high, 0.0)
+            fill(new_low, 0.0)
             for i in range(j):  # x φ_i = loc φ_i + scale (φ_{i+1} − b_i φ_i + d_i φ_{i−1})/a_i
                 fh, fl = divide(s, 0.0, recurrence[0, i], 0.0)
                 fh, fl = multiply(fh, fl, old_high[i], old_low[i])

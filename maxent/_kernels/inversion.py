@@ -92,9 +92,8 @@ def core(c, rec, lo, hi, rule, left, right):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def above(c, rec, lo, hi, floor, rule, left, right, count):
-    """Append the panels of [lo, hi] on which q comes above `floor`; the new count, or -1: no
-    room."""
+def above(c, rec, lo, hi, floor, rule, left, right):
+    """The panels of [lo, hi] on which q comes above `floor`; their number, or -1: no room."""
     points, _, _, _ = rule
     k = c.shape[0] - 1
     local = np.empty(k + 1)
@@ -103,6 +102,7 @@ def above(c, rec, lo, hi, floor, rule, left, right, count):
     noise = 0.0
     for j in range(1, k + 1):
         noise += NOISE * abs(c[j])
+    count = 0
     top = 0
     stack_l[0], stack_r[0] = lo, hi
     while top >= 0:
@@ -190,14 +190,15 @@ def lay(c, rec, ends, rule, tail):
         floor = peak - CORE_DEPTH - tail
         if inner > 0:
             if core_left[0] > lo:
-                count = above(c, rec, lo, core_left[0], floor, rule, left, right, 0)
+                count = above(c, rec, lo, core_left[0], floor, rule, left, right)
             if 0 <= count <= CAPACITY - inner:
                 for i in range(inner):
                     left[count], right[count] = core_left[i], core_right[i]
                     count += 1
                 lo = core_right[inner - 1]
                 if lo < hi:
-                    count = above(c, rec, lo, hi, floor, rule, left, right, count)
+                    more = above(c, rec, lo, hi, floor, rule, left[count:], right[count:])
+                    count = count + more if more >= 0 else -1
             else:
                 count = -1
     count = max(count, 0)
@@ -297,11 +298,9 @@ def mass_beyond(t, side, table, rule, q, one, two):
     if t >= right[i]:
         return after[i + 1] if side else before[i + 1]
     width = right[i] - left[i]
-    if side == 0:
-        z = (t - left[i]) / width
-        return before[i] + part(local[i], z, 0, width, rule, q, one, two)
-    z = (right[i] - t) / width
-    return after[i + 1] + part(local[i], z, 1, width, rule, q, one, two)
+    z = (right[i] - t if side else t - left[i]) / width
+    rest = after[i + 1] if side else before[i]
+    return rest + part(local[i], z, side, width, rule, q, one, two)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -310,7 +309,7 @@ def log_integral(c, rec, lo, hi, floor, rule):
     points, weights, _, _ = rule
     left = np.empty(CAPACITY)
     right = np.empty(CAPACITY)
-    count = above(c, rec, lo, hi, floor, rule, left, right, 0)
+    count = above(c, rec, lo, hi, floor, rule, left, right)
     if count < 0:
         return np.nan
     n = points.shape[0]
@@ -641,11 +640,11 @@ def cut(table, rule, fit, tolerance, edge, capacity):
             if z != at:
                 # Afresh, from the nearer side: sums of cells would drift.
                 at = z
-                if after[i] >= 0.5:
-                    low = before[i] + part(local[i], z, 0, width, rule, q, one, two)
-                if after[i] < 0.5 or low > 0.5:
-                    beyond = part(local[i], 1.0 - z, 1, width, rule, q, one, two)
-                    low = 1.0 - (after[i + 1] + beyond)
+                for side in range(2):
+                    if (after[i] < 0.5 or low > 0.5) if side else after[i] >= 0.5:
+                        s = 1.0 - z if side else z
+                        beside = part(local[i], s, side, width, rule, q, one, two)
+                        low = 1.0 - (after[i + 1] + beside) if side else before[i] + beside
             h = share
             final = z + 1.1 * h >= last
             if final:
