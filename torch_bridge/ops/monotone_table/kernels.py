@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numba import njit
 
-from torch_bridge.ops.soft_rank.kernels import load, store
+from torch_bridge.ops.soft_rank.kernels import PAD, load, store
 
 CONTRACT = {"contract", "nsz"}
 
@@ -50,86 +50,86 @@ def positions(x, count, cells, at, over):
 @njit(cache=True, nogil=True, fastmath=CONTRACT)
 def evaluate(t, at, shape, table, order, out, out_at):
     """The functions, or their derivatives of `order`, at t; table (columns, 2 knots)."""
-    _, size, columns, rows = shape
-    width = rows * columns
+    size_b, size, columns, rows = shape
     cells = table.shape[1] // 2 - 1
     scale = (0.5 * cells) ** order
-    x, over, index = np.empty(width), np.empty(width), np.empty(width, dtype=np.int32)
+    tile = np.empty((columns, rows + PAD), t.dtype)
+    x, over, index = np.empty(rows), np.empty(rows), np.empty(rows, dtype=np.int32)
     for first in range(0, size, rows):
         last = min(first + rows, size)
-        load(t, at, shape, first, last, x)
-        positions(x, (last - first) * columns, cells, index, over)
-        i = 0
-        for _ in range(last - first):
-            for c in range(columns):
+        count = last - first
+        load(t, at, size_b, first, last, tile)
+        for c in range(columns):
+            for i in range(count):
+                x[i] = tile[c, i]
+            positions(x, count, cells, index, over)
+            row = table[c]
+            for i in range(count):
                 a0, b0, a1, b1 = basis(x[i], over[i], order)
                 j = 2 * index[i]
-                row = table[c]
                 value = a0 * row[j] + b0 * row[j + 1] + a1 * row[j + 2] + b1 * row[j + 3]
-                x[i] = value * scale
-                i += 1
-        store(out, out_at, shape, first, last, x)
+                tile[c, i] = value * scale
+        store(out, out_at, size_b, first, last, tile)
 
 
 @njit(cache=True, nogil=True, fastmath=CONTRACT)
 def spread(t, at, shape, g, g_at, order, table):
     """The transpose of `evaluate`: sums of g B^(order)(t) into table (columns, 2 knots)."""
-    _, size, columns, rows = shape
-    width = rows * columns
+    size_b, size, columns, rows = shape
     cells = table.shape[1] // 2 - 1
     scale = (0.5 * cells) ** order
-    x, over, index = np.empty(width), np.empty(width), np.empty(width, dtype=np.int32)
-    weight = np.empty(width)
+    tile = np.empty((columns, rows + PAD), t.dtype)
+    weight = np.empty((columns, rows + PAD), g.dtype)
+    x, over, index = np.empty(rows), np.empty(rows), np.empty(rows, dtype=np.int32)
     for first in range(0, size, rows):
         last = min(first + rows, size)
-        load(t, at, shape, first, last, x)
-        load(g, g_at, shape, first, last, weight)
-        positions(x, (last - first) * columns, cells, index, over)
-        i = 0
-        for _ in range(last - first):
-            for c in range(columns):
+        count = last - first
+        load(t, at, size_b, first, last, tile)
+        load(g, g_at, size_b, first, last, weight)
+        for c in range(columns):
+            for i in range(count):
+                x[i] = tile[c, i]
+            positions(x, count, cells, index, over)
+            row = table[c]
+            for i in range(count):
                 a0, b0, a1, b1 = basis(x[i], over[i], order)
-                w = weight[i] * scale
+                w = weight[c, i] * scale
                 j = 2 * index[i]
-                row = table[c]
                 row[j] += w * a0
                 row[j + 1] += w * b0
                 row[j + 2] += w * a1
                 row[j + 3] += w * b1
-                i += 1
 
 
 @njit(cache=True, nogil=True, fastmath={"contract", "nsz", "arcp"})
 def apply(x, x_at, shape, center, inverse_scale, squash, table, out, out_at):
     """evaluate(t(x)), t = z or z / sqrt(squash^2 + z^2) with z = (x - center) inverse_scale.
 
-    center, inverse_scale (rows * columns,); table (columns, 4 cells): the cubic of each cell in
-    powers of the place within it.
+    center, inverse_scale (columns,); table (columns, 4 cells): the cubic of each cell in powers of
+    the place within it.
     """
-    _, size, columns, rows = shape
-    width = rows * columns
+    size_b, size, columns, rows = shape
     cells = table.shape[1] // 4
-    tile, over, index = np.empty(width), np.empty(width), np.empty(width, dtype=np.int32)
+    tile = np.empty((columns, rows + PAD), x.dtype)
+    t, over, index = np.empty(rows), np.empty(rows), np.empty(rows, dtype=np.int32)
     for first in range(0, size, rows):
         last = min(first + rows, size)
-        count = (last - first) * columns
-        load(x, x_at, shape, first, last, tile)
-        for i in range(count):
-            tile[i] = (tile[i] - center[i]) * inverse_scale[i]
-        if squash > 0.0:
+        count = last - first
+        load(x, x_at, size_b, first, last, tile)
+        for c in range(columns):
             for i in range(count):
-                tile[i] /= math.sqrt(squash * squash + tile[i] * tile[i])
-        positions(tile, count, cells, index, over)
-        i = 0
-        for _ in range(last - first):
-            for c in range(columns):
+                t[i] = (tile[c, i] - center[c]) * inverse_scale[c]
+            if squash > 0.0:
+                for i in range(count):
+                    t[i] /= math.sqrt(squash * squash + t[i] * t[i])
+            positions(t, count, cells, index, over)
+            row = table[c]
+            for i in range(count):
                 j = 4 * index[i]
-                row = table[c]
-                s = tile[i]
+                s = t[i]
                 value = row[j] + s * (row[j + 1] + s * (row[j + 2] + s * row[j + 3]))
                 if over[i] != 0.0:
                     slope = row[j + 1] + s * (2.0 * row[j + 2] + s * 3.0 * row[j + 3])
                     value += over[i] * slope
-                tile[i] = value
-                i += 1
-        store(out, out_at, shape, first, last, tile)
+                tile[c, i] = value
+        store(out, out_at, size_b, first, last, tile)

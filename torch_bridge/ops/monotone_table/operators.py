@@ -87,9 +87,8 @@ def apply_op(
     def work(first, shape):
         here = slice(first, first + shape[2])
         kernels.apply(
-            source.flat, source.shifted(first), shape, np.tile(middle[here], shape[3]),
-            np.tile(inverse_scale[here], shape[3]), squash, cubics[here],
-            target.flat, target.shifted(first),
+            source.flat, source.shifted(first), shape, middle[here], inverse_scale[here], squash,
+            cubics[here], target.flat, target.shifted(first),
         )
 
     in_blocks(source, work)

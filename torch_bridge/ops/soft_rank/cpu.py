@@ -23,8 +23,8 @@ PARALLEL = 1 << 17  # elements below which a second thread costs more than it sa
 # Nanoseconds of a forward and a backward pass together, measured on one core: by itemsize, for
 # the two grids of tables.GRIDS (a point, a box) and for the sort (a point); and what a column on
 # its own costs besides. Only ratios matter.
-GRID_COST = {4: ((26.0, 430.0), (20.0, 700.0)), 8: ((36.0, 1500.0), (30.0, 2700.0))}
-SORT_COST = {4: 300.0, 8: 420.0}
+GRID_COST = {4: ((18.0, 255.0), (12.0, 520.0)), 8: ((35.0, 660.0), (23.0, 1490.0))}
+SORT_COST = {4: 400.0, 8: 580.0}
 ALONE_COST = 4e5
 SORT_SELF = (0.5, 0.25, 0.0, -0.125)  # sigma^(m)(0): the term j = i
 

@@ -28,6 +28,7 @@ from torch_bridge.ops.soft_rank import vectors
 # FMA contraction only: reassociation would let the compiler undo careful sums.
 CONTRACT = {"contract"}
 SMALL = 80.0
+REACH = 1.0  # distance in t from the anchor of a sorted sum: e^{31 * 1} is no danger to any digit
 NARROW = 300.0  # e^150 squared is far from overflow, and 150 roundings of 1e-16 far from 1e-10
 PAD = 16  # tile rows of 2^k elements would all fall into the same few cache lines
 CHUNK = 512  # elements whose places are kept at one time; a multiple of 4
@@ -423,47 +424,76 @@ def pairwise_gradient(x, x_at, size_b, size, gamma, factor, g, g_at, y, y_at):
             y[at] = np.nan if kind < 0 else factor[c] * result[i]
 
 
+@njit(cache=True, nogil=True, fastmath=CONTRACT)
+def raise_to_powers(z, powers):
+    """powers[k] = z^(k + 1); a multiple of 4 of them."""
+    square = z * z
+    powers[0], powers[1], powers[2], powers[3] = z, square, square * z, square * square
+    fourth = square * square
+    for m in range(4, powers.size - 3, 4):
+        for k in range(4):
+            powers[m + k] = powers[m - 4 + k] * fourth
+
+
+@njit(cache=True, nogil=True)
+def add_exactly(total, lost, weight, powers):
+    """total += weight powers, and what rounding took from each sum into `lost` (Knuth)."""
+    for k in range(total.size):
+        term = weight * powers[k]
+        following = total[k] + term
+        added = following - total[k]
+        lost[k] += (total[k] - (following - added)) + (term - added)
+        total[k] = following
+
+
 @njit(cache=True, nogil=True, fastmath={"contract", "reassoc"})
+def combine(series, falling, total, lost):
+    value = 0.0
+    for k in range(series.size):
+        value += series[k] * (falling[k] * (total[k] + lost[k]))
+    return value
+
+
+@njit(cache=True, nogil=True)
 def sorted_series(x, gamma, weight, series, sign, out):
     """out_i = sum over j != i of the exponential series at gamma |x_i - x_j|, weights w_j.
 
-    x (n,) ascending. weight (n,), or empty for ones. series (terms,). The sum over the left
-    neighbours is multiplied by `sign`. State k holds sum_j w_j e^{-k gamma |x_i - x_j|}.
+    x (n,) ascending. weight (n,), or empty for ones. series (terms,), a multiple of 4. The sum over
+    the left neighbours is multiplied by `sign`.
+
+    e^{-k gamma |x_i - x_j|} = falling_k(i) rising_k(j) with e^{-+k gamma |x - anchor|}: values near
+    one anchor are summed without decay, by compensated additions, and the sums decay only when the
+    anchor moves on. A product at every value instead would cost a rounding at every value.
     """
-    size = x.size
-    terms = series.size
-    state = np.zeros(terms)
-    powers = np.empty(terms)
-    unit = weight.size == 0
+    size, terms = x.size, series.size
+    total, lost = np.empty(terms), np.empty(terms)
+    rising, falling = np.empty(terms), np.empty(terms)
     for side in range(2):
-        state[:] = 0.0
-        alive = terms  # states beyond are zero
+        for k in range(terms):
+            total[k] = lost[k] = 0.0
+        anchor = x[0] if side == 0 else x[size - 1]
         for step in range(size):
             i = step if side == 0 else size - 1 - step
-            value = 0.0
-            if step > 0:
-                source = i - 1 if side == 0 else i + 1
-                gap = gamma * (x[i] - x[source] if side == 0 else x[source] - x[i])
-                gap = gap if x[i] != x[source] else 0.0  # ties, even where gamma is infinite
-                z = np.exp(-gap)
-                w = 1.0 if unit else weight[source]
-                # powers below e^-SMALL change nothing, and turn into slow subnormal numbers
-                used = terms if gap * terms < SMALL else int(SMALL / gap)
-                for k in range(used, alive):
-                    state[k] = 0.0
-                alive = used
-                # z, z^2, ... by doubling: log k roundings where repeated products have k
-                powers[0] = z
-                known = 1
-                while known < used:
-                    top = powers[known - 1]
-                    for k in range(min(known, used - known)):
-                        powers[known + k] = powers[k] * top
-                    known *= 2
-                for k in range(used):
-                    state[k] = powers[k] * (state[k] + w)
-                    value += series[k] * state[k]
+            distance = abs(x[i] - anchor)
+            t = gamma * distance if distance > 0.0 else 0.0  # ties, even where gamma is infinite
+            if t > REACH:
+                raise_to_powers(np.exp(-t), falling)
+                for k in range(terms):
+                    # below e^-SMALL nothing changes, and numbers turn subnormal and slow
+                    near = (k + 1) * t < SMALL
+                    total[k] = (total[k] + lost[k]) * falling[k] if near else 0.0
+                    lost[k] = 0.0
+                anchor, t = x[i], 0.0
+            if t > 0.0:
+                z = np.exp(t)
+                raise_to_powers(z, rising)
+                raise_to_powers(1.0 / z, falling)
+            else:
+                for k in range(terms):
+                    rising[k] = falling[k] = 1.0
+            value = combine(series, falling, total, lost)
             if side == 0:
                 out[i] = sign * value
             else:
                 out[i] += value
+            add_exactly(total, lost, 1.0 if weight.size == 0 else weight[i], rising)
