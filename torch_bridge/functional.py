@@ -1,6 +1,8 @@
 """The transforms as functions of tensors."""
 
 from torch_bridge.copula import copula_transform, soft_rank
+from torch_bridge.moment_matching import moment_match
+from torch_bridge.ops.dual_solve import dual_solve
 from torch_bridge.shift import (
     log_shift,
     log_shift_inverse,
@@ -12,9 +14,11 @@ from torch_bridge.shift import (
 
 __all__ = [
     "copula_transform",
+    "dual_solve",
     "log_shift",
     "log_shift_inverse",
     "log_shift_log_det",
+    "moment_match",
     "soft_rank",
     "sqrt_shift",
     "sqrt_shift_inverse",

@@ -10,6 +10,16 @@ from torch_bridge.layers.copula import (
     LazyCopula2d,
     LazyCopula3d,
 )
+from torch_bridge.layers.moment_match import (
+    LazyMomentMatch,
+    LazyMomentMatch1d,
+    LazyMomentMatch2d,
+    LazyMomentMatch3d,
+    MomentMatch,
+    MomentMatch1d,
+    MomentMatch2d,
+    MomentMatch3d,
+)
 from torch_bridge.layers.shift import LogShift, SqrtShift
 
 __all__ = [
@@ -21,6 +31,14 @@ __all__ = [
     "LazyCopula1d",
     "LazyCopula2d",
     "LazyCopula3d",
+    "LazyMomentMatch",
+    "LazyMomentMatch1d",
+    "LazyMomentMatch2d",
+    "LazyMomentMatch3d",
     "LogShift",
+    "MomentMatch",
+    "MomentMatch1d",
+    "MomentMatch2d",
+    "MomentMatch3d",
     "SqrtShift",
 ]

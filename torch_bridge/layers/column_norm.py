@@ -15,10 +15,12 @@ class ColumnNorm(nn.Module):
 
     Not a `_BatchNorm`: torch's converters and fusers replace those without asking.
     A subclass defines `own_buffers`, `own_defaults` and `forward`; RANKS are the numbers of
-    dimensions that its input may have, None for any from 2.
+    dimensions that its input may have, None for any from 2. TRANSIENT are the buffers that state
+    files leave out.
     """
 
     RANKS = None
+    TRANSIENT = ()
     _version = 3  # 2 is BatchNorm's; up to there the own buffers are missing from a state file
 
     def __init__(
@@ -49,7 +51,7 @@ class ColumnNorm(nn.Module):
                 self.bias = nn.Parameter(torch.empty(num_features, **where))
         for name, (shape, kind) in self.buffers_with_shapes(dtype).items():
             value = torch.empty(shape, device=device, dtype=kind) if track_running_stats else None
-            self.register_buffer(name, value)
+            self.register_buffer(name, value, persistent=name not in self.TRANSIENT)
 
     def buffers_with_shapes(self, dtype):
         """name -> (shape, dtype) of every buffer, BatchNorm's first."""
@@ -181,7 +183,8 @@ class ColumnNorm(nn.Module):
             var = state_dict.get(prefix + "running_var")
             if mean is not None and var is not None:
                 for name, value in self.own_defaults(mean, var).items():
-                    state_dict.setdefault(prefix + name, value)
+                    if name not in self.TRANSIENT:
+                        state_dict.setdefault(prefix + name, value)
         super()._load_from_state_dict(
             state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, errors
         )

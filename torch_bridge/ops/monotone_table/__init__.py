@@ -4,6 +4,6 @@
     kernels     the loops for CPU tensors
 """
 
-from torch_bridge.ops.monotone_table.operators import apply, evaluate, inverse
+from torch_bridge.ops.monotone_table.operators import apply, evaluate, inverse, powers
 
-__all__ = ["apply", "evaluate", "inverse"]
+__all__ = ["apply", "evaluate", "inverse", "powers"]

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numba import njit
 
-from torch_bridge.ops.soft_rank.kernels import PAD, load, store
+from torch_bridge.ops.soft_rank.kernels import load, store
 
 CONTRACT = {"contract", "nsz"}
 
@@ -50,86 +50,94 @@ def positions(x, count, cells, at, over):
 @njit(cache=True, nogil=True, fastmath=CONTRACT)
 def evaluate(t, at, shape, table, order, out, out_at):
     """The functions, or their derivatives of `order`, at t; table (columns, 2 knots)."""
-    size_b, size, columns, rows = shape
+    _, size, columns, rows = shape
+    width = rows * columns
     cells = table.shape[1] // 2 - 1
     scale = (0.5 * cells) ** order
-    tile = np.empty((columns, rows + PAD), t.dtype)
-    x, over, index = np.empty(rows), np.empty(rows), np.empty(rows, dtype=np.int32)
+    x, over, index = np.empty(width), np.empty(width), np.empty(width, dtype=np.int32)
     for first in range(0, size, rows):
         last = min(first + rows, size)
-        count = last - first
-        load(t, at, size_b, first, last, tile)
-        for c in range(columns):
-            for i in range(count):
-                x[i] = tile[c, i]
-            positions(x, count, cells, index, over)
-            row = table[c]
-            for i in range(count):
+        load(t, at, shape, first, last, x)
+        positions(x, (last - first) * columns, cells, index, over)
+        i = 0
+        for _ in range(last - first):
+            for c in range(columns):
                 a0, b0, a1, b1 = basis(x[i], over[i], order)
                 j = 2 * index[i]
+                row = table[c]
                 value = a0 * row[j] + b0 * row[j + 1] + a1 * row[j + 2] + b1 * row[j + 3]
-                tile[c, i] = value * scale
-        store(out, out_at, size_b, first, last, tile)
+                x[i] = value * scale
+                i += 1
+        store(out, out_at, shape, first, last, x)
 
 
 @njit(cache=True, nogil=True, fastmath=CONTRACT)
 def spread(t, at, shape, g, g_at, order, table):
     """The transpose of `evaluate`: sums of g B^(order)(t) into table (columns, 2 knots)."""
-    size_b, size, columns, rows = shape
+    _, size, columns, rows = shape
+    width = rows * columns
     cells = table.shape[1] // 2 - 1
     scale = (0.5 * cells) ** order
-    tile = np.empty((columns, rows + PAD), t.dtype)
-    weight = np.empty((columns, rows + PAD), g.dtype)
-    x, over, index = np.empty(rows), np.empty(rows), np.empty(rows, dtype=np.int32)
+    x, over, index = np.empty(width), np.empty(width), np.empty(width, dtype=np.int32)
+    weight = np.empty(width)
     for first in range(0, size, rows):
         last = min(first + rows, size)
-        count = last - first
-        load(t, at, size_b, first, last, tile)
-        load(g, g_at, size_b, first, last, weight)
-        for c in range(columns):
-            for i in range(count):
-                x[i] = tile[c, i]
-            positions(x, count, cells, index, over)
-            row = table[c]
-            for i in range(count):
+        load(t, at, shape, first, last, x)
+        load(g, g_at, shape, first, last, weight)
+        positions(x, (last - first) * columns, cells, index, over)
+        i = 0
+        for _ in range(last - first):
+            for c in range(columns):
                 a0, b0, a1, b1 = basis(x[i], over[i], order)
-                w = weight[c, i] * scale
+                w = weight[i] * scale
                 j = 2 * index[i]
+                row = table[c]
                 row[j] += w * a0
                 row[j + 1] += w * b0
                 row[j + 2] += w * a1
                 row[j + 3] += w * b1
+                i += 1
 
 
 @njit(cache=True, nogil=True, fastmath={"contract", "nsz", "arcp"})
-def apply(x, x_at, shape, center, inverse_scale, squash, table, out, out_at):
-    """evaluate(t(x)), t = z or z / sqrt(squash^2 + z^2) with z = (x - center) inverse_scale.
+def apply(x, x_at, shape, frame, base, limits, cubics, out, out_at):
+    """evaluate(t(x)), t = z or z / sqrt(squash^2 + z^2) with z = (x - center) / scale.
 
-    center, inverse_scale (columns,); table (columns, 4 cells): the cubic of each cell in powers of
-    the place within it.
+    Everything in x's dtype. frame (2, rows * columns): 1 / scale and -center / scale; base
+    (rows * columns,): where the column's cubics begin; limits: squash^2 (negative: none), half the
+    number of cells, the number, the last cell, 0; cubics: flat, four powers a cell.
     """
-    size_b, size, columns, rows = shape
-    cells = table.shape[1] // 4
-    tile = np.empty((columns, rows + PAD), x.dtype)
-    t, over, index = np.empty(rows), np.empty(rows), np.empty(rows, dtype=np.int32)
+    _, size, columns, rows = shape
+    width = rows * columns
+    slope, shift = frame[0], frame[1]
+    squash, half, cells, last_cell, zero = limits
+    tile, over = np.empty(width, x.dtype), np.empty(width, x.dtype)
+    at = np.empty(width, np.uint32)
     for first in range(0, size, rows):
         last = min(first + rows, size)
-        count = last - first
-        load(x, x_at, size_b, first, last, tile)
-        for c in range(columns):
+        count = (last - first) * columns
+        load(x, x_at, shape, first, last, tile)
+        if squash > zero:
             for i in range(count):
-                t[i] = (tile[c, i] - center[c]) * inverse_scale[c]
-            if squash > 0.0:
-                for i in range(count):
-                    t[i] /= math.sqrt(squash * squash + t[i] * t[i])
-            positions(t, count, cells, index, over)
-            row = table[c]
+                z = tile[i] * slope[i] + shift[i]
+                tile[i] = z / math.sqrt(squash + z * z)
+        else:
             for i in range(count):
-                j = 4 * index[i]
-                s = t[i]
-                value = row[j] + s * (row[j + 1] + s * (row[j + 2] + s * row[j + 3]))
-                if over[i] != 0.0:
-                    slope = row[j + 1] + s * (2.0 * row[j + 2] + s * 3.0 * row[j + 3])
-                    value += over[i] * slope
-                tile[c, i] = value
-        store(out, out_at, size_b, first, last, tile)
+                tile[i] = tile[i] * slope[i] + shift[i]
+        for i in range(count):
+            u = tile[i] * half + half
+            v = u if u > zero else zero
+            v = v if v < cells else cells
+            over[i] = u - v
+            w = v if v < last_cell else last_cell
+            j = np.int32(w)
+            at[i] = base[i] + np.uint32(4 * j)
+            tile[i] = v - x.dtype.type(j)
+        for i in range(count):
+            j = at[i]
+            s = tile[i]
+            c1, c2, c3 = cubics[j + 1], cubics[j + 2], cubics[j + 3]
+            # beyond the ends s is 0 or 1, and the line goes on with the slope there
+            steepness = c1 + s * (c2 + c2 + s * (c3 + c3 + c3))
+            tile[i] = cubics[j] + s * (c1 + s * (c2 + s * c3)) + over[i] * steepness
+        store(out, out_at, shape, first, last, tile)

@@ -75,20 +75,23 @@ def _(t, g, order, knots):
 
 @torch.library.custom_op("maxent::table_apply", mutates_args=())
 def apply_op(
-    table: torch.Tensor, x: torch.Tensor, center: torch.Tensor, scale: torch.Tensor, squash: float
+    cubics: torch.Tensor, x: torch.Tensor, center: torch.Tensor, scale: torch.Tensor, squash: float
 ) -> torch.Tensor:
-    if not on_cpu(x):
-        return apply_in_torch(table, x, center, scale, squash)
     out = torch.empty_like(x)
     source, target = columns_of(x), columns_of(out)
-    cubics = powers(table).double().contiguous().flatten(1).numpy()
-    middle, inverse_scale = center.double().numpy(), scale.double().reciprocal().numpy()
+    values = cubics.detach().to(x.dtype).flatten().numpy()
+    cells = cubics.shape[1]
+    slope = scale.to(x.dtype).reciprocal()
+    frame = torch.stack([slope, -center.to(x.dtype) * slope]).numpy()
+    base = np.arange(len(cubics), dtype=np.uint32) * np.uint32(4 * cells)
+    numbers = squash * squash if squash else -1.0, 0.5 * cells, cells, cells - 1, 0.0
+    limits = tuple(frame.dtype.type(number) for number in numbers)
 
     def work(first, shape):
         here = slice(first, first + shape[2])
         kernels.apply(
-            source.flat, source.shifted(first), shape, middle[here], inverse_scale[here], squash,
-            cubics[here], target.flat, target.shifted(first),
+            source.flat, source.shifted(first), shape, np.tile(frame[:, here], shape[3]),
+            np.tile(base[here], shape[3]), limits, values, target.flat, target.shifted(first),
         )
 
     in_blocks(source, work)
@@ -96,7 +99,7 @@ def apply_op(
 
 
 @apply_op.register_fake
-def _(table, x, center, scale, squash):
+def _(cubics, x, center, scale, squash):
     return torch.empty_like(x)
 
 
@@ -158,10 +161,6 @@ def coordinate(x, center, scale, squash):
     """t = z or z / sqrt(squash^2 + z^2), z = (x - center) / scale; x (A, C, B), the others (C,)."""
     z = (x - center.to(x.dtype)[:, None]) / scale.to(x.dtype)[:, None]
     return z * torch.rsqrt(squash * squash + z * z) if squash else z
-
-
-def apply_in_torch(table, x, center, scale, squash):
-    return evaluate_in_torch(table, coordinate(x, center, scale, squash), 0)
 
 
 class Evaluate(torch.autograd.Function):
@@ -265,23 +264,24 @@ def spread(t, g, order, knots):
     return rule.apply(t, g, order, knots)
 
 
-def apply(table, x, center, scale, squash):
-    """evaluate(table, coordinate(x, center, scale, squash)).
+def apply(table, cubics, x, center, scale, squash):
+    """evaluate(table, coordinate(x, center, scale, squash)), cubics = powers(table).
 
     One pass where nothing is differentiated or traced; tensor operations that every exporter knows
-    in a traced graph.
+    in an exported graph.
     """
-    if torch.compiler.is_exporting():
-        return apply_in_torch(table, x, center, scale, squash)
     inputs = (table, x, center, scale)
+    if torch.compiler.is_exporting():
+        return evaluate_in_torch(table, coordinate(x, center, scale, squash), 0)
     plain = (
-        not torch.compiler.is_compiling()
+        on_cpu(x)
+        and not torch.compiler.is_compiling()
         and torch._C._functorch.peek_interpreter_stack() is None
         and torch.autograd.forward_ad._current_level < 0
         and not (torch.is_grad_enabled() and any(v.requires_grad for v in inputs))
     )
     if plain:
-        return apply_op(*inputs, squash)
+        return apply_op(cubics, x, center, scale, squash)
     return evaluate(table, coordinate(x, center, scale, squash))
 
 
