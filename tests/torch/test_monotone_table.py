@@ -1,5 +1,7 @@
 """Tables and Chebyshev sums: values against numpy and scipy, and both forms against each other."""
 
+import math
+
 import numpy as np
 import pytest
 import scipy.interpolate
@@ -65,6 +67,15 @@ def test_apply_is_evaluate_of_the_coordinate(squash):
     for given in (x, x.clone().requires_grad_()):
         y = monotone_table.apply(table, cubics, given, center, scale, squash)
         torch.testing.assert_close(y, expected)
+
+
+def test_far_outside_the_line_goes_on():
+    t, table = example()
+    for far in (1e3, -1e25):
+        t[0, 0, 0] = far
+        y = monotone_table.evaluate(table, t)[0, 0, 0].item()
+        value, slope = table[0, -1 if far > 0 else 0].tolist()
+        assert abs(y - (value + slope * 4 * (far - math.copysign(1, far)))) < 1e-9 * abs(far)
 
 
 def test_missing_values_are_passed_on():

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numba import njit
 
-from torch_bridge.ops.soft_rank.kernels import load, store
+from torch_bridge.ops.soft_rank.kernels import PAD, load, store
 
 CONTRACT = {"contract", "nsz"}
 
@@ -34,110 +34,107 @@ def basis(s, over, order):
 
 
 @njit(cache=True, nogil=True, fastmath=CONTRACT)
-def positions(x, count, cells, at, over):
-    """t in `x` -> place within the cell in x, its number in `at`, what lies beyond in `over`."""
-    half = 0.5 * cells
+def positions(x, count, numbers, at, s, over):
+    """t in `x` -> its cell in `at`, the place within it in `s`, what lies beyond in `over`.
+
+    numbers: half the number of cells, the number, the last cell, and 0, in the type to compute in.
+    """
+    half, cells, last_cell, zero = numbers
     for i in range(count):
         u = x[i] * half + half
-        v = u if u > 0.0 else 0.0
+        v = u if u > zero else zero
         v = v if v < cells else cells
         over[i] = u - v
-        j = min(np.int32(v), np.int32(cells - 1))
-        at[i] = j
-        x[i] = v - j
+        s[i] = v
+        w = v if v < last_cell else last_cell
+        at[i] = np.int32(w)
+    for i in range(count):
+        s[i] -= at[i]
 
 
 @njit(cache=True, nogil=True, fastmath=CONTRACT)
 def evaluate(t, at, shape, table, order, out, out_at):
     """The functions, or their derivatives of `order`, at t; table (columns, 2 knots)."""
-    _, size, columns, rows = shape
-    width = rows * columns
+    size_b, size, columns, rows = shape
     cells = table.shape[1] // 2 - 1
+    numbers = 0.5 * cells, 1.0 * cells, cells - 1.0, 0.0
     scale = (0.5 * cells) ** order
-    x, over, index = np.empty(width), np.empty(width), np.empty(width, dtype=np.int32)
+    tile = np.empty((columns, rows + PAD), t.dtype)
+    s, over, index = np.empty(rows), np.empty(rows), np.empty(rows, np.int32)
     for first in range(0, size, rows):
         last = min(first + rows, size)
-        load(t, at, shape, first, last, x)
-        positions(x, (last - first) * columns, cells, index, over)
-        i = 0
-        for _ in range(last - first):
-            for c in range(columns):
-                a0, b0, a1, b1 = basis(x[i], over[i], order)
-                j = 2 * index[i]
-                row = table[c]
+        count = last - first
+        load(t, at, size_b, first, last, tile)
+        for c in range(columns):
+            x, row = tile[c], table[c]
+            positions(x, count, numbers, index, s, over)
+            for i in range(count):
+                a0, b0, a1, b1 = basis(s[i], over[i], order)
+                j = 2 * np.uint32(index[i])
                 value = a0 * row[j] + b0 * row[j + 1] + a1 * row[j + 2] + b1 * row[j + 3]
                 x[i] = value * scale
-                i += 1
-        store(out, out_at, shape, first, last, x)
+        store(out, out_at, size_b, first, last, tile)
 
 
 @njit(cache=True, nogil=True, fastmath=CONTRACT)
 def spread(t, at, shape, g, g_at, order, table):
     """The transpose of `evaluate`: sums of g B^(order)(t) into table (columns, 2 knots)."""
-    _, size, columns, rows = shape
-    width = rows * columns
+    size_b, size, columns, rows = shape
     cells = table.shape[1] // 2 - 1
+    numbers = 0.5 * cells, 1.0 * cells, cells - 1.0, 0.0
     scale = (0.5 * cells) ** order
-    x, over, index = np.empty(width), np.empty(width), np.empty(width, dtype=np.int32)
-    weight = np.empty(width)
+    tile = np.empty((columns, rows + PAD), t.dtype)
+    weight = np.empty((columns, rows + PAD), g.dtype)
+    s, over, index = np.empty(rows), np.empty(rows), np.empty(rows, np.int32)
     for first in range(0, size, rows):
         last = min(first + rows, size)
-        load(t, at, shape, first, last, x)
-        load(g, g_at, shape, first, last, weight)
-        positions(x, (last - first) * columns, cells, index, over)
-        i = 0
-        for _ in range(last - first):
-            for c in range(columns):
-                a0, b0, a1, b1 = basis(x[i], over[i], order)
-                w = weight[i] * scale
-                j = 2 * index[i]
-                row = table[c]
+        count = last - first
+        load(t, at, size_b, first, last, tile)
+        load(g, g_at, size_b, first, last, weight)
+        for c in range(columns):
+            row, given = table[c], weight[c]
+            positions(tile[c], count, numbers, index, s, over)
+            for i in range(count):
+                a0, b0, a1, b1 = basis(s[i], over[i], order)
+                w = given[i] * scale
+                j = 2 * np.uint32(index[i])
                 row[j] += w * a0
                 row[j + 1] += w * b0
                 row[j + 2] += w * a1
                 row[j + 3] += w * b1
-                i += 1
 
 
 @njit(cache=True, nogil=True, fastmath={"contract", "nsz", "arcp"})
-def apply(x, x_at, shape, frame, base, limits, cubics, out, out_at):
-    """evaluate(t(x)), t = z or z / sqrt(squash^2 + z^2) with z = (x - center) / scale.
+def apply(x, x_at, shape, frame, squash, numbers, cubics, out, out_at):
+    """evaluate(t(x)), t = z or z / sqrt(squash + z^2) with z = (x - center) / scale.
 
-    Everything in x's dtype. frame (2, rows * columns): 1 / scale and -center / scale; base
-    (rows * columns,): where the column's cubics begin; limits: squash^2 (negative: none), half the
-    number of cells, the number, the last cell, 0; cubics: flat, four powers a cell.
+    Everything in x's dtype. frame (2, columns): 1 / scale and -center / scale; squash: its square,
+    negative for none; numbers as in `positions`; cubics (columns, 4 cells): powers of s.
     """
-    _, size, columns, rows = shape
-    width = rows * columns
-    slope, shift = frame[0], frame[1]
-    squash, half, cells, last_cell, zero = limits
-    tile, over = np.empty(width, x.dtype), np.empty(width, x.dtype)
-    at = np.empty(width, np.uint32)
+    size_b, size, columns, rows = shape
+    zero = numbers[3]
+    tile = np.empty((columns, rows + PAD), x.dtype)
+    s, over = np.empty(rows, x.dtype), np.empty(rows, x.dtype)
+    at = np.empty(rows, np.int32)
     for first in range(0, size, rows):
         last = min(first + rows, size)
-        count = (last - first) * columns
-        load(x, x_at, shape, first, last, tile)
-        if squash > zero:
+        count = last - first
+        load(x, x_at, size_b, first, last, tile)
+        for c in range(columns):
+            t, row, slope, shift = tile[c], cubics[c], frame[0, c], frame[1, c]
+            if squash > zero:
+                for i in range(count):
+                    z = t[i] * slope + shift
+                    t[i] = z / math.sqrt(squash + z * z)
+            else:
+                for i in range(count):
+                    t[i] = t[i] * slope + shift
+            positions(t, count, numbers, at, s, over)
             for i in range(count):
-                z = tile[i] * slope[i] + shift[i]
-                tile[i] = z / math.sqrt(squash + z * z)
-        else:
-            for i in range(count):
-                tile[i] = tile[i] * slope[i] + shift[i]
-        for i in range(count):
-            u = tile[i] * half + half
-            v = u if u > zero else zero
-            v = v if v < cells else cells
-            over[i] = u - v
-            w = v if v < last_cell else last_cell
-            j = np.int32(w)
-            at[i] = base[i] + np.uint32(4 * j)
-            tile[i] = v - x.dtype.type(j)
-        for i in range(count):
-            j = at[i]
-            s = tile[i]
-            c1, c2, c3 = cubics[j + 1], cubics[j + 2], cubics[j + 3]
-            # beyond the ends s is 0 or 1, and the line goes on with the slope there
-            steepness = c1 + s * (c2 + c2 + s * (c3 + c3 + c3))
-            tile[i] = cubics[j] + s * (c1 + s * (c2 + s * c3)) + over[i] * steepness
-        store(out, out_at, shape, first, last, tile)
+                j = 4 * np.uint32(at[i])
+                v = s[i]
+                c1, c2, c3 = row[j + 1], row[j + 2], row[j + 3]
+                # beyond the ends s is 0 or 1, and the line goes on with the slope there
+                steepness = c1 + v * (c2 + c2 + v * (c3 + c3 + c3))
+                t[i] = row[j] + v * (c1 + v * (c2 + v * c3)) + over[i] * steepness
+        store(out, out_at, size_b, first, last, tile)

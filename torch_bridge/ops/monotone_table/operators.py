@@ -79,19 +79,19 @@ def apply_op(
 ) -> torch.Tensor:
     out = torch.empty_like(x)
     source, target = columns_of(x), columns_of(out)
-    values = cubics.detach().to(x.dtype).flatten().numpy()
-    cells = cubics.shape[1]
+    values = cubics.detach().to(x.dtype).flatten(1).numpy()
     slope = scale.to(x.dtype).reciprocal()
     frame = torch.stack([slope, -center.to(x.dtype) * slope]).numpy()
-    base = np.arange(len(cubics), dtype=np.uint32) * np.uint32(4 * cells)
-    numbers = squash * squash if squash else -1.0, 0.5 * cells, cells, cells - 1, 0.0
-    limits = tuple(frame.dtype.type(number) for number in numbers)
+    number = values.dtype.type
+    cells = cubics.shape[1]
+    numbers = number(0.5 * cells), number(cells), number(cells - 1), number(0)
+    square = number(squash * squash if squash else -1.0)
 
     def work(first, shape):
         here = slice(first, first + shape[2])
         kernels.apply(
-            source.flat, source.shifted(first), shape, np.tile(frame[:, here], shape[3]),
-            np.tile(base[here], shape[3]), limits, values, target.flat, target.shifted(first),
+            source.flat, source.shifted(first), shape, np.ascontiguousarray(frame[:, here]), square,
+            numbers, values[here], target.flat, target.shifted(first),
         )
 
     in_blocks(source, work)
