@@ -185,9 +185,11 @@ class MomentMatch(ColumnNorm):
         return monotone_table.evaluate(self.affine_table(table), t)
 
     def table_for(self, c):
+        """The table (C, knots, 2) of t -> y, without the affine part, for coefficients c."""
         return moment_matching.table_of(c, self.aim(), KNOTS, self.ridge, self.target_support)
 
     def affine_table(self, table):
+        """The table of weight * y + bias."""
         if self.weight is not None:
             table = table * self.weight.to(table.dtype)[:, None, None]
         if self.bias is not None:
@@ -218,6 +220,7 @@ class MomentMatch(ColumnNorm):
         self.note(found.coefficients.detach(), found.info)
 
     def note(self, c, info):
+        """Keep what a solve found and said; the evaluation map is then no longer up to date."""
         self.coefficients.copy_(c)
         self.status.copy_(info.status)
         self.residual.copy_(info.residual)
@@ -277,6 +280,7 @@ class MomentMatch(ColumnNorm):
         return self
 
     def is_ready(self):
+        """Whether the buffers hold numbers yet."""
         moments = self.running_moments
         return not isinstance(moments, UninitializedBuffer) and not moments.is_meta
 
