@@ -33,12 +33,13 @@ PLAIN_STEPS = 60  # of plain Newton on an interval, before the column counts as 
 CERTAIN_STEPS = 80  # of an attempt at a hard column
 MOST_PEAKS = 24
 
-# Nodes of the shortcut's rules: the first is enough for nine ordinary columns in ten, the last for
-# densities about as narrow as 1/50 of the interval.
-LEVELS = (1, 2, 4)
-# Radii of the ellipses on which the integrand is bounded, and the error asked for.
+# Radii of the ellipses on which the integrand is bounded, for the rule on [-1, 1] and for panels,
+# and the error asked for.
 ELLIPSES = np.array([1.06, 1.12, 1.2, 1.3, 1.45, 1.65, 2.0, 2.5, 3.3, 4.5, 6.5, 10.0])
+PANEL_ELLIPSES = np.array([1.5, 2.0, 2.6, 3.5, 5.0, 8.0])
 QUADRATURE_ERROR = 1e-15
+DEPTH = 12  # how often a panel may be halved
+LOOK = 5  # nodes of the measurement on a panel that was left out
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -203,43 +204,76 @@ def shortcut(moments, error, believed, limit=ORDINARY_STEPS):
     codes = np.empty(columns, np.int64)
     numbers = np.zeros((columns, 7))
     arrays = moments, error, coefficients, codes, numbers
-    _solve_columns(0, limit, believed, *arrays)
-    for level in range(1, len(LEVELS)):
-        index = np.flatnonzero(codes == fast.TOO_COARSE)
-        if not index.size:
-            break
+    _solve_columns(False, limit, believed, *arrays)
+    index = np.flatnonzero(codes != fast.CONFIRMED)
+    if index.size:
+        coefficients[codes == fast.REFUSED] = 0.0  # a start from where nothing was to be seen
         part = [array[index] for array in arrays]
-        _solve_columns(level, limit, believed, *part)
+        _solve_columns(True, limit, believed, *part)
         for array, new in zip(arrays[2:], part[2:], strict=True):
             array[index] = new
     return Shortcut(coefficients, codes == fast.CONFIRMED, numbers)
 
 
-def _solve_columns(level, limit, believed, moments, error, coefficients, codes, numbers):
-    rule = _fixed_rule(moments.shape[1] - 1, level)
-    fast.solve_columns(moments, error, rule, limit, believed, coefficients, codes, numbers)
+def _solve_columns(panels, limit, believed, moments, error, coefficients, codes, numbers):
+    k = moments.shape[1] - 1
+    fast.solve_columns(
+        moments,
+        error,
+        panels,
+        _fixed_rule(k),
+        _tree(k),
+        limit,
+        believed,
+        coefficients,
+        codes,
+        numbers,
+    )
 
 
+# What is shared between columns: see `_kernels.fast.solve_columns`. The arrays stay writable, for
+# those that are not would compile anew.
 @lru_cache(maxsize=64)
-def _fixed_rule(k, level):
-    """What `_kernels.fast` shares between columns: (T_j at n Gauss nodes, j <= 2k; weights; cosh
-    and the rest of the bound's logarithm, one row an ellipse; cos(j θ) at equal steps; nodes and
-    weights of the rule that confirms).
-    """
-    n = LEVELS[level] * (4 * k + 24)
+def _fixed_rule(k):
+    n = -(-(4 * k + 24) // 16) * 16  # whole registers
     t, weights = gauss_legendre(n)
     j = np.arange(2 * k + 1)
     table = np.cos(j[:, None] * np.arccos(t))
-    rho = ELLIPSES
-    cosh = 0.5 * (rho[:, None] ** j[: k + 1] + rho[:, None] ** -j[: k + 1])
-    rest = k * np.log(rho) + np.log(64 / 15 / (rho**2 - 1)) - 2 * n * np.log(rho)
-    rest -= np.log(QUADRATURE_ERROR)
+    growth, rest = _bound(ELLIPSES, n, k)
+    rest += k * np.log(ELLIPSES)
     steps = 4 * k
     cosines = np.cos(j[: k + 1, None] * (np.pi / steps) * np.arange(steps + 1))
-    rule = table, weights, cosh, rest, cosines, *clenshaw_curtis(2 * n + 1)
-    for array in rule:
-        array.setflags(write=False)
-    return rule
+    points, look = clenshaw_curtis(2 * n + 1)
+    return table, weights.copy(), growth, rest, cosines, points.copy(), look.copy()
+
+
+def _bound(rho, n, k):
+    """(rho^j + rho^-j)/2, a row an ellipse, and the logarithm of what else is in the bound."""
+    j = np.arange(k + 1)
+    growth = 0.5 * (rho[:, None] ** j + rho[:, None] ** -j)
+    rest = np.log(64 / 15 / (1 - rho**-2)) - 2 * n * np.log(rho) - np.log(QUADRATURE_ERROR)
+    return growth, rest
+
+
+@lru_cache(maxsize=64)
+def _tree(k):
+    theta = np.pi * (np.arange(k + 1) + 0.5) / (k + 1)
+    transform = np.cos(np.outer(theta, np.arange(k + 1))) * (2.0 / (k + 1))
+    transform[:, 0] *= 0.5
+    x = 0.5 * np.cos(theta)
+    j = np.arange(k + 1)[:, None]
+    split = np.array([np.tril(np.cos(j * np.arccos(x + s)) @ transform).T for s in (-0.5, 0.5)])
+    n = -(-(k + 14) // 4) * 4
+    growth, rest = _bound(PANEL_ELLIPSES, n, k)
+    # |T_k| on an ellipse is at most r^k, r the radius of the ellipse about [-1, 1] on which the
+    # point lies; it is largest about a panel at the end
+    half = 0.5 ** np.arange(DEPTH + 1)[:, None, None]
+    circle = PANEL_ELLIPSES[:, None] * np.exp(1j * np.linspace(0, np.pi, 181))
+    z = 1 - half + half * 0.5 * (circle + 1 / circle)
+    radius = np.abs(z + np.sqrt(z - 1) * np.sqrt(z + 1)).max(axis=2)
+    factor = rest + np.log(half[:, :, 0]) + k * np.log(radius)
+    rules = *gauss_legendre(n), *clenshaw_curtis(2 * n + 1), *clenshaw_curtis(LOOK)
+    return np.ascontiguousarray(split), growth, factor, *(array.copy() for array in rules)
 
 
 def look_ahead(support, coefficients, degree):

@@ -1,21 +1,37 @@
 """Ordinary columns on an interval: minimised and confirmed in microseconds, or handed on.
 
-The dual of `_kernels.descent` with one Gauss-Legendre rule and one table of T_j for all columns.
-The product rule T_i T_j = (T_{i+j} + T_{|i-j|})/2 makes the Hessian of the first 2k means,
+The dual of `_kernels.descent` with tables of T_j that all columns share. The product rule
+T_i T_j = (T_{i+j} + T_{|i-j|})/2 makes the Hessian of the first 2k means,
 
     H_ij = (E[T_{i+j}] + E[T_{|i-j|}])/2 - E[T_i] E[T_j] = U^T U,      P = U^-T,
 
 so that a Newton step is one exponential a node, 2k sums over the nodes, and one small Cholesky
-factorisation. Nothing here is believed that is not proved or measured:
+factorisation.
+
+**The step.** Newton's step s = sum_j s_j (T_j - E[T_j]) is the change of log p that would be right
+if 1 + s were exp(s): it asks for the density p (1 + s). Where p has to vanish, s = -1 takes a
+factor e off it at a time, and ten steps pass so. What p (1 + s) really asks of log p is
+log(1 + s), and its projection on the polynomials, H^-1 Cov(T, log(1 + s)), is the step taken: of
+third order near the answer (s - s²/2 is Chebyshev's method), twice as fast on the way. As 1 + s may
+be negative the logarithm is replaced by its Padé approximant s (6 + s)/(6 + 4s) above -1 and its
+tangent's slope below. Where it does not lead down, Newton's own step does.
+
+**The rules.** First one Gauss-Legendre rule on [-1, 1]; if that is too coarse, panels out of one
+tree of halves and halves of halves, deepest at the two ends: a column takes from it the panels that
+its own density asks for. Nothing here is believed that is not proved or measured:
 
   * the rule is fine enough, by Trefethen's bound on the Gauss error (Approximation Theory and
-    Approximation Practice, 2013, theorem 19.3) for n nodes and f = p T_j analytic in an ellipse,
+    Approximation Practice, 2013, theorem 19.3) for n nodes on a panel of half width h, and
+    f = p T_j analytic in an ellipse of radius rho about it,
 
-        |error| <= 64/15 max_ellipse |f| rho^(-2n) / (rho^2 - 1),      |p| = exp(Re log p),
+        |error| <= h 64/15 max_ellipse |f| rho^(-2n) / (1 - rho^-2),      |p| = exp(Re log p),
 
-    where  Re log p = c_0 + sum_j c_j (rho^j + rho^-j)/2 cos(j theta)  on the ellipse of radius rho;
+    where  Re log p = l_0 + sum_j l_j (rho^j + rho^-j)/2 cos(j theta)  on the ellipse, l the
+    Chebyshev coefficients of log p on the panel. A panel is left out only where l_0 + sum |l_j|
+    proves that its mass is nothing;
   * mass and moments are measured again by Clenshaw-Curtis with both end points and twice as many
-    nodes, from q summed downwards, T_j by recurrence, and the exponential of the C library.
+    nodes, from q summed downwards, T_j by recurrence, and the exponential of the C library; what
+    was left out is looked at again, too.
 
 A column that fails either, or whose Cholesky pivots are small, is left to the certain path.
 """
@@ -25,19 +41,38 @@ import math
 import numpy as np
 from numba import njit
 
-from .newton import GRADIENT_ROUNDING, first_length
+from .newton import GRADIENT_ROUNDING
 
 # How a column ended.
 CONFIRMED, TOO_COARSE, REFUSED = 0, 1, 2
 HALVINGS = 6
 ARMIJO = 1e-4
-DECREMENT = 1e-13
+# From here Newton's step squares the decrement to nothing, and is not evaluated any more; or what
+# is left is the rounding of the gradient, seen through the smallest pivot.
+LAST = 1e-9
 BLURRED = 4.0
 # The Hessian is a difference of numbers of O(1) known to a few 2^-53: a pivot below this has lost
-# more than two thirds of its digits.
-SMALLEST_PIVOT = 1e-11
+# nearly all of its digits.
+SMALLEST_PIVOT = 1e-13
 # Far from the answer a rule that is too coarse is no reason to stop.
 NEAR = 0.5
+# The step is corrected while the decrement is between: above, p (1 + s) is not to be believed;
+# below, Newton's own step squares it.
+CORRECTED = (1e-3, 2.0)
+# The logarithm of the mass below which a panel is left out.
+NOTHING = -43.0
+LN2 = 0.6931471805599453
+MOST_PANELS, MOST_KEPT, STACK = 96, 32, 32
+# Until the decrement is below CLOSE, integrals are good to 1e-15 exp(ROUGH).
+ROUGH, ROUGHNESS = 16.0, 1e-7
+CLOSE = 1e-2
+# Panels are chosen with so much to spare, or the next step would ask for others.
+MARGIN = 4.0
+WIDER = 4  # ellipses on which the sharper bound is tried
+# Sum |c_j| beyond which log p loses more than 1e-12 in rounding: such a density is to be held in
+# its own polynomials, which is not done here.
+LOUDEST = 1e4
+CHOICES = 4  # of panels, before a step counts as too long
 
 # exp: x = n log 2 + r with |r| <= log(2)/2, and Taylor's polynomial of degree 13 (4e-18 left over).
 # Adding SHIFTER rounds to an integer and leaves it in the low bits.
@@ -61,20 +96,15 @@ def exponential(x, out):
         whole = z - SHIFTER
         r = v - whole * LN2_HIGH
         r = r - whole * LN2_LOW
-        s = 1.6059043836821613e-10
-        s = s * r + 2.08767569878681e-09
-        s = s * r + 2.505210838544172e-08
-        s = s * r + 2.755731922398589e-07
-        s = s * r + 2.7557319223985893e-06
-        s = s * r + 2.48015873015873e-05
-        s = s * r + 1.984126984126984e-04
-        s = s * r + 1.388888888888889e-03
-        s = s * r + 8.333333333333333e-03
-        s = s * r + 4.1666666666666664e-02
-        s = s * r + 1.6666666666666666e-01
-        s = s * r + 0.5
-        s = s * r + 1.0
-        x[i] = s * r + 1.0
+        square = r * r
+        fourth = square * square
+        low = 0.5 + r * 1.6666666666666666e-01
+        low += square * (4.1666666666666664e-02 + r * 8.333333333333333e-03)
+        high = 1.388888888888889e-03 + r * 1.984126984126984e-04
+        high += square * (2.48015873015873e-05 + r * 2.7557319223985893e-06)
+        top = 2.755731922398589e-07 + r * 2.505210838544172e-08
+        top += square * (2.08767569878681e-09 + r * 1.6059043836821613e-10)
+        x[i] = 1.0 + (r + square * (low + fourth * (high + fourth * top)))
         out[i] = z
     for i in range(n):
         bits[i] = (bits[i] + 1023) << 52
@@ -83,53 +113,97 @@ def exponential(x, out):
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
-def means(c, table, weights, q, p, out):
-    """Means of T_1 … T_2k under exp(sum c_j T_j), relative to its mass, into out; the mass."""
+def combine(c, table, q):
+    """sum_j c_j T_j, j = 0 … k, at the nodes, four rows at a time."""
     k = c.shape[0] - 1
-    n = weights.shape[0]
+    n = q.shape[0]
     for i in range(n):
         q[i] = c[0]
-    for j in range(1, k + 1):
-        cj = c[j]
-        row = table[j]
+    j = 1
+    while j + 3 <= k:
+        a, b, d, e = c[j], c[j + 1], c[j + 2], c[j + 3]
         for i in range(n):
-            q[i] += cj * row[i]
+            low = a * table[j, i] + b * table[j + 1, i]
+            q[i] += low + (d * table[j + 2, i] + e * table[j + 3, i])
+        j += 4
+    while j <= k:
+        a = c[j]
+        for i in range(n):
+            q[i] += a * table[j, i]
+        j += 1
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+def project(p, table, out):
+    """sum_i p_i T_j(t_i) into out[j], j = 1, 2, …, four rows at a time; out[0] is left alone."""
+    size = out.shape[0]
+    n = p.shape[0]
+    j = 1
+    while j + 4 <= size:
+        a, b, d, e = 0.0, 0.0, 0.0, 0.0
+        for i in range(n):
+            x = p[i]
+            a += x * table[j, i]
+            b += x * table[j + 1, i]
+            d += x * table[j + 2, i]
+            e += x * table[j + 3, i]
+        out[j], out[j + 1], out[j + 2], out[j + 3] = a, b, d, e
+        j += 4
+    while j < size:
+        a = 0.0
+        for i in range(n):
+            a += p[i] * table[j, i]
+        out[j] = a
+        j += 1
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+def means(c, table, weights, q, p, out):
+    """Means of T_1 … T_2k under exp(sum c_j T_j), relative to its mass, into out; the mass.
+
+    q, p (n,) are overwritten; p: the masses at the nodes.
+    """
+    combine(c, table, q)
     exponential(q, p)
     mass = 0.0
-    for i in range(n):
+    for i in range(weights.shape[0]):
         p[i] *= weights[i]
         mass += p[i]
+    project(p, table, out)
     out[0] = 1.0
-    for j in range(1, 2 * k + 1):
-        row = table[j]
-        total = 0.0
-        for i in range(n):
-            total += p[i] * row[i]
-        out[j] = total / mass
+    scale = 1.0 / mass
+    for j in range(1, out.shape[0]):
+        out[j] *= scale
     return mass
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def factorise(mean, m, U):
     """U of H = U^T U, (k, k), and U^-T (gradient) in its column k; False where a pivot is small."""
     k = m.shape[0] - 1
     for j in range(k):
-        row = U[j]
         mj = mean[j + 1]
         for i in range(j, k):
-            row[i] = 0.5 * (mean[i + j + 2] + mean[i - j]) - mj * mean[i + 1]
-        row[k] = mj - m[j + 1]
-        for l in range(j):
-            above = U[l]
-            share = above[j]
+            U[j, i] = 0.5 * (mean[i + j + 2] + mean[i - j]) - mj * mean[i + 1]
+        U[j, k] = mj - m[j + 1]
+        l = 0
+        while l + 4 <= j:
+            a, b, d, e = U[l, j], U[l + 1, j], U[l + 2, j], U[l + 3, j]
             for i in range(j, k + 1):
-                row[i] -= share * above[i]
-        pivot = row[j]
+                low = a * U[l, i] + b * U[l + 1, i]
+                U[j, i] -= low + (d * U[l + 2, i] + e * U[l + 3, i])
+            l += 4
+        while l < j:
+            a = U[l, j]
+            for i in range(j, k + 1):
+                U[j, i] -= a * U[l, i]
+            l += 1
+        pivot = U[j, j]
         if not pivot > SMALLEST_PIVOT:
             return False
         scale = 1.0 / math.sqrt(pivot)
         for i in range(j, k + 1):
-            row[i] *= scale
+            U[j, i] *= scale
     return True
 
 
@@ -165,29 +239,78 @@ def blur(P, error):
     return math.sqrt(total)
 
 
-@njit(cache=True, nogil=True)
-def proved(c, nodes, log_growth, log_factor, cosines, values):
-    """Do `nodes` Gauss points integrate p T_j, j <= k, to rounding? First by sum |c_j| cosh, then
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+def back(U, y, step):
+    """step[1:] = -U^-1 y."""
+    k = U.shape[0]
+    for j in range(k - 1, -1, -1):
+        row = U[j]
+        s = y[j]
+        for i in range(j + 1, k):
+            s += row[i] * step[i + 1]
+        step[j + 1] = -s / row[j]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+def correct(step, mean, table, p, U, q, y, out):
+    """The step from p (1 + s) to the polynomial nearest its logarithm, into out (k+1,).
+
+    p (n,): masses at the nodes, of any total. q (n,), y (k+1,) are overwritten.
+    """
+    k = U.shape[0]
+    step[0] = 0.0
+    for j in range(1, k + 1):
+        step[0] -= step[j] * mean[j]
+    combine(step, table, q)
+    total = 0.0
+    mass = 0.0
+    for i in range(q.shape[0]):
+        s = q[i]
+        v = s if s > -1.0 else -1.0
+        v = v * (6.0 + v) / (6.0 + 4.0 * v) + 4.0 * (s - v)
+        mass += p[i]
+        v *= p[i]
+        total += v
+        q[i] = v
+    project(q, table, y)
+    scale = 1.0 / mass
+    for j in range(1, k + 1):
+        y[j] = (y[j] - mean[j] * total) * scale
+    for j in range(k):  # U^-T y
+        row = U[j]
+        share = -y[j + 1] / row[j]
+        for i in range(j + 1, k):
+            y[i + 1] += share * row[i]
+        y[j] = share
+    back(U, y, out)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def proved(c, log_growth, log_factor, cosines, values):
+    """Does the rule on [-1, 1] integrate p T_j, j <= k, to rounding? First by sum |c_j| cosh, then
     by the maximum over the ellipse: a cosine polynomial of degree k whose values at n + 1 >= 4k + 1
     equal steps lie within R of their middle stays within R / cos(pi k / 2n) of it.
     """
     k = c.shape[0] - 1
     n = cosines.shape[1] - 1
+    best, least = 0, np.inf
     for e in range(log_factor.shape[0]):
-        most = c[0]
+        most = c[0] + log_factor[e]
         for j in range(1, k + 1):
             most += abs(c[j]) * log_growth[e, j]
-        if most + log_factor[e] < 0.0:
-            return True
+        if most < least:
+            best, least = e, most
+    if least < 0.0:
+        return True
+    # the second bound grows more slowly with the ellipse
     widening = 1.0 / math.cos(0.5 * math.pi * k / n)
-    for e in range(log_factor.shape[0]):
+    for e in range(best, min(best + WIDER, log_factor.shape[0])):
         for i in range(n + 1):
             values[i] = 0.0
         for j in range(1, k + 1):
             cj = c[j] * log_growth[e, j]
-            row = cosines[j]
             for i in range(n + 1):
-                values[i] += cj * row[i]
+                values[i] += cj * cosines[j, i]
         low = values[0]
         high = values[0]
         for i in range(n + 1):
@@ -196,6 +319,303 @@ def proved(c, nodes, log_growth, log_factor, cosines, values):
         if c[0] + 0.5 * (low + high) + 0.5 * (high - low) * widening + log_factor[e] < 0.0:
             return True
     return False
+
+
+# What is known of a panel, and where it lies: of one with number p the halves have numbers 2p and
+# 2p + 1, and [-1, 1] has number 1.
+NEGLIGIBLE, RESOLVED, COARSE = 0, 1, 2
+
+
+@njit(cache=True, nogil=True)
+def place(panel):
+    """Middle, half width, and how often [-1, 1] was halved."""
+    depth = 0
+    while panel >> (depth + 1):
+        depth += 1
+    half = 0.5**depth
+    return (2 * (panel - (1 << depth)) + 1) * half - 1.0, half, depth
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+def judge(local, at, depth, growth, factor, slack):
+    """What is known of a panel on which log p has the Chebyshev coefficients local[at] (k+1,)."""
+    size = local.shape[1]
+    wide = 0.0
+    for i in range(1, size):
+        wide += abs(local[at, i])
+    if local[at, 0] + wide < NOTHING + slack + LN2 * (depth - 1):
+        return NEGLIGIBLE
+    for e in range(growth.shape[0]):
+        if local[at, 0] + factor[depth, e] + wide * growth[e, 1] > slack:
+            continue
+        most = 0.0
+        for i in range(1, size):
+            most += abs(local[at, i]) * growth[e, i]
+        if local[at, 0] + factor[depth, e] + most < slack:
+            return RESOLVED
+    return COARSE
+
+
+@njit(cache=True, nogil=True, fastmath={"contract"})
+def halve(stack, top, split):
+    """From stack[top]: on the left half into stack[top + 1], on the right half in its place."""
+    size = stack.shape[1]
+    for i in range(size):
+        left, right = 0.0, 0.0
+        for j in range(i, size):  # stack[top, j < i] are not needed any more
+            left += stack[top, j] * split[0, i, j]
+            right += stack[top, j] * split[1, i, j]
+        stack[top + 1, i] = left
+        stack[top, i] = right
+
+
+@njit(cache=True, nogil=True)
+def room_for_panels(k):
+    """Panels from left to right, [how many, which]; the same, being chosen; whether one is kept;
+    two stacks, of panels and of coefficients on them.
+    """
+    panels, chosen = np.zeros(MOST_PANELS + 1, np.int64), np.zeros(MOST_PANELS + 1, np.int64)
+    keeps, numbers = np.zeros(MOST_PANELS + 1, np.bool_), np.zeros(STACK, np.int64)
+    return panels, chosen, keeps, numbers, np.zeros((STACK, k + 1))
+
+
+@njit(cache=True, nogil=True)
+def covered(c, tree, picked, slack):
+    """Do the panels picked resolve exp(sum c_j T_j), and is the rest nothing?"""
+    panels, _, keeps, numbers, stack = picked
+    split, growth, factor = tree[0], tree[1], tree[2]
+    top, at = 0, 1
+    numbers[0] = 1
+    for i in range(c.shape[0]):
+        stack[0, i] = c[i]
+    while top >= 0:
+        panel = numbers[top]
+        if panel == panels[at]:
+            found = judge(stack, top, place(panel)[2], growth, factor, slack)
+            if found == COARSE or (found == RESOLVED and not keeps[at]):
+                return False
+            at += 1
+            top -= 1
+            continue
+        halve(stack, top, split)
+        numbers[top] = 2 * panel + 1
+        numbers[top + 1] = 2 * panel
+        top += 1
+    return True
+
+
+@njit(cache=True, nogil=True)
+def choose(c, tree, picked, slack):
+    """Panels for exp(sum c_j T_j) into picked; False, and no change, where there are too many."""
+    panels, chosen, keeps, numbers, stack = picked
+    split, growth, factor = tree[0], tree[1], tree[2]
+    deepest = factor.shape[0] - 1
+    count, kept = 0, 0
+    top = 0
+    numbers[0] = 1
+    for i in range(c.shape[0]):
+        stack[0, i] = c[i]
+    while top >= 0:
+        panel = numbers[top]
+        depth = place(panel)[2]
+        found = judge(stack, top, depth, growth, factor, slack)
+        if found == COARSE:
+            if depth == deepest:
+                return False
+            halve(stack, top, split)
+            numbers[top] = 2 * panel + 1
+            numbers[top + 1] = 2 * panel
+            top += 1
+            continue
+        kept += found == RESOLVED
+        if kept > MOST_KEPT or count == MOST_PANELS:
+            return False
+        count += 1
+        chosen[count] = panel if found == RESOLVED else -panel
+        top -= 1
+    if not kept:
+        return False
+    panels[0] = count
+    for i in range(1, count + 1):
+        keeps[i] = chosen[i] > 0
+        panels[i] = abs(chosen[i])
+    return True
+
+
+@njit(cache=True, nogil=True)
+def width(picked, tree):
+    """How many nodes the panels have, rounded up to whole registers."""
+    panels, keeps = picked[0], picked[2]
+    kept = 0
+    for i in range(1, panels[0] + 1):
+        kept += keeps[i]
+    return (kept * tree[3].shape[0] + 7) // 8 * 8
+
+
+@njit(cache=True, nogil=True)
+def spread(picked, keep, points, weights, at, t, w):
+    """A rule of [-1, 1] on each panel that is kept, or is not, into t and w from `at` on; where it
+    ends.
+    """
+    panels, keeps = picked[0], picked[2]
+    for s in range(1, panels[0] + 1):
+        if keeps[s] == keep:
+            middle, half, _ = place(panels[s])
+            for i in range(points.shape[0]):
+                t[at] = middle + half * points[i]
+                w[at] = half * weights[i]
+                at += 1
+    return at
+
+
+@njit(cache=True, nogil=True)
+def gather(picked, tree, table, weights):
+    """T_j at the nodes of the panels kept, (2k+1, nodes), and weights; what is over weighs 0."""
+    t = table[1]
+    end = spread(picked, True, tree[3], tree[4], 0, t, weights)
+    for i in range(end, weights.shape[0]):
+        t[i] = 0.0
+        weights[i] = 0.0
+    for i in range(weights.shape[0]):
+        table[0, i] = 1.0
+    for j in range(2, table.shape[0]):
+        before, now, after = table[j - 2], table[j - 1], table[j]
+        for i in range(weights.shape[0]):
+            after[i] = 2.0 * t[i] * now[i] - before[i]
+
+
+@njit(cache=True, nogil=True)
+def views(size, rows, room):
+    """Of the arrays in `room`: table (rows, size), weights, q, p (size,)."""
+    table, weights, q, p = room
+    return table[: rows * size].reshape(rows, size), weights[:size], q[:size], p[:size]
+
+
+@njit(cache=True, nogil=True)
+def refresh(c, tree, slack, picked, room, mean, counts):
+    """`means` under c, whose c_0 becomes -log Z, on panels that c asks for; False without any."""
+    for _ in range(CHOICES):
+        if not choose(c, tree, picked, slack - MARGIN):
+            return False
+        table, weights, q, p = views(width(picked, tree), mean.shape[0], room)
+        gather(picked, tree, table, weights)
+        counts[1] += 1
+        c[0] -= math.log(means(c, table, weights, q, p, mean))
+        if covered(c, tree, picked, slack):
+            return True
+    return False
+
+
+@njit(cache=True, nogil=True)
+def value(c, m):
+    """D, where c_0 = -log Z."""
+    d = -c[0]
+    for j in range(1, c.shape[0]):
+        d -= c[j] * m[j]
+    return d
+
+
+@njit(cache=True, nogil=True)
+def descend(m, c, panels, base, tree, limit, picked, room, work, counts):
+    """Descent from c, in place: on success CONFIRMED, c[0] = -log Z, and U, P belong to c.
+
+    counts: steps and evaluations, which are added to.
+    """
+    values, mean, trial_mean, trial, step, bent, y, U, P = work
+    k = m.shape[0] - 1
+    rows = 2 * k + 1
+    slack = ROUGH
+    table, weights, q, p = base[0], base[1], room[2], room[3]
+    if panels:
+        if not refresh(c, tree, slack, picked, room, mean, counts):
+            return REFUSED
+        table, weights, q, p = views(width(picked, tree), rows, room)
+    else:
+        c[0] -= math.log(means(c, table, weights, q, p, mean))
+        counts[1] += 1
+    d = value(c, m)
+    looked = panels
+    for steps in range(limit + 1):
+        if not factorise(mean, m, U):
+            return REFUSED
+        decrement = 0.0
+        for j in range(k):
+            y[j] = U[j, k]
+            decrement += y[j] * y[j]
+        decrement = math.sqrt(decrement)
+        if panels and slack > 0.0 and decrement < CLOSE:
+            slack = 0.0
+            if not covered(c, tree, picked, slack):
+                if not refresh(c, tree, slack, picked, room, mean, counts):
+                    return REFUSED
+                table, weights, q, p = views(width(picked, tree), rows, room)
+                d = value(c, m)
+                continue
+        smallest = U[0, 0]
+        for j in range(1, k):
+            smallest = min(smallest, U[j, j])
+        if decrement < max(LAST, BLURRED * k * GRADIENT_ROUNDING / smallest):
+            invert(U, P)
+            back(U, y, step)
+            for j in range(1, k + 1):
+                c[j] += step[j]
+                c[0] -= step[j] * mean[j]
+            fine = panels or proved(c, base[2], base[3], base[4], values)
+            return CONFIRMED if fine else TOO_COARSE
+        if decrement < NEAR and not looked:
+            if not proved(c, base[2], base[3], base[4], values):
+                return TOO_COARSE
+            looked = True
+        if steps == limit:
+            return REFUSED
+        back(U, y, step)
+        way = step
+        slope = -decrement * decrement
+        length = 1.0 if decrement < 1.0 else 1.0 / (1.0 + decrement)
+        if CORRECTED[0] < decrement < CORRECTED[1]:
+            correct(step, mean, table, p, U, q, y, bent)
+            downhill = 0.0
+            for j in range(1, k + 1):
+                downhill += bent[j] * (mean[j] - m[j])
+            if downhill < 0.1 * slope:
+                way = bent
+                slope = downhill
+                length = 1.0
+        counts[0] += 1
+        found = False
+        for _ in range(HALVINGS):
+            # log Z moves by about this: the exponent stays normalised, and needs no peak taken out
+            trial[0] = c[0]
+            for j in range(1, k + 1):
+                trial[j] = c[j] + length * way[j]
+                trial[0] -= length * way[j] * mean[j]
+            trial[0] -= math.log(means(trial, table, weights, q, p, trial_mean))
+            counts[1] += 1
+            size = 0.0
+            for j in range(k + 1):
+                size += abs(trial[j])
+            noise = 1e-15 * size + (ROUGHNESS if panels and slack > 0.0 else 0.0)
+            lower = value(trial, m)
+            found = lower <= d + ARMIJO * length * slope + noise
+            if found and panels and not covered(trial, tree, picked, slack):
+                found = refresh(trial, tree, slack, picked, room, trial_mean, counts)
+                table, weights, q, p = views(width(picked, tree), rows, room)
+                lower = value(trial, m)
+                found = found and lower <= d + ARMIJO * length * slope + noise
+            if found:
+                break
+            if length == 1.0 and slope != -decrement * decrement:
+                way = step
+                slope = -decrement * decrement
+                length = 1.0 if decrement < 1.0 else 1.0 / (1.0 + decrement)
+            else:
+                length *= 0.5
+        if not found:
+            return REFUSED
+        d = lower
+        c[:] = trial
+        mean, trial_mean = trial_mean, mean
+    return REFUSED
 
 
 @njit(cache=True, nogil=True, fastmath={"contract"})
@@ -213,7 +633,10 @@ def measure(c, t, w, f, now, before, out):
             before[i] = now[i]
             now[i] = new
     for i in range(n):
-        f[i] = w[i] * math.exp(c[0] + t[i] * now[i] - before[i])
+        now[i] = c[0] + t[i] * now[i] - before[i]
+    exponential(now, f)
+    for i in range(n):
+        f[i] *= w[i]
         before[i] = 1.0
         now[i] = t[i]
     out[0] = plain_sum(f)
@@ -242,106 +665,56 @@ def step_and_sum(f, t, now, before):
 
 
 @njit(cache=True, nogil=True)
-def descend(m, c, rule, limit, work, counts):
-    """Newton's descent from c, in place: on success 0, c[0] = -log Z, and U, P belong to c.
-
-    counts: steps, evaluations, decrement; they are added to, but for the decrement.
-    """
-    table, weights, log_growth, log_factor, cosines, _, _ = rule
-    q, p, values, mean, trial_mean, trial, step, U, P, flat = work
-    k = m.shape[0] - 1
-    n = weights.shape[0]
-    mass = means(c, table, weights, q, p, mean)
-    counts[1] += 1
-    c[0] -= math.log(mass)
-    d = -c[0]
-    for j in range(1, k + 1):
-        d -= c[j] * m[j]
-    for steps in range(limit + 1):
-        if not factorise(mean, m, U):
-            return REFUSED
-        decrement = 0.0
-        for j in range(k):
-            decrement += U[j, k] * U[j, k]
-        decrement = math.sqrt(decrement)
-        counts[2] = decrement
-        if decrement < 1e-9:
-            invert(U, P)
-            if decrement <= max(DECREMENT, BLURRED * blur(P, flat)):
-                return (
-                    CONFIRMED
-                    if proved(c, n, log_growth, log_factor, cosines, values)
-                    else TOO_COARSE
-                )
-        elif decrement < NEAR and not proved(c, n, log_growth, log_factor, cosines, values):
-            return TOO_COARSE
-        if steps == limit:
-            return REFUSED
-        for j in range(k - 1, -1, -1):
-            row = U[j]
-            s = row[k]
-            for i in range(j + 1, k):
-                s += row[i] * step[i + 1]
-            step[j + 1] = -s / row[j]
-        length = first_length(decrement)
-        counts[0] += 1
-        found = False
-        for _ in range(HALVINGS):
-            # log Z moves by about this: the exponent stays normalised, and needs no peak taken out
-            trial[0] = c[0]
-            for j in range(1, k + 1):
-                trial[j] = c[j] + length * step[j]
-                trial[0] -= length * step[j] * mean[j]
-            mass = means(trial, table, weights, q, p, trial_mean)
-            counts[1] += 1
-            trial[0] -= math.log(mass)
-            lower = -trial[0]
-            size = abs(lower)
-            for j in range(1, k + 1):
-                lower -= trial[j] * m[j]
-                size += abs(trial[j])
-            if lower <= d - ARMIJO * length * decrement * decrement + 1e-15 * size:
-                found = True
-                break
-            length *= 0.5
-        if not found:
-            return REFUSED
-        d = lower
-        c[:] = trial
-        mean, trial_mean = trial_mean, mean
-    return REFUSED
-
-
-@njit(cache=True, nogil=True)
-def solve_columns(m, error, rule, limit, believed, c, codes, numbers):
+def solve_columns(m, error, panels, base, tree, limit, believed, c, codes, numbers):
     """Every row of m (columns, k+1), from its row of c; codes says how it ended.
 
-    numbers (columns, 7): steps, evaluations, decrement, moment error, mass error, condition, and
-    what `error` and moment error together blur.
+    panels: whether to choose them for each column, or use the rule on [-1, 1].
+    base: T_j at its nodes, j <= 2k; weights; cosh and the rest of the bound's logarithm, one row an
+    ellipse; cos(j theta) at equal steps; nodes and weights of the rule that confirms.
+    tree: T_j on the left and the right half, in the polynomials of the half (2, i, j); cosh,
+    one row an ellipse; the rest of the bound's logarithm, one row a depth; nodes and weights of a
+    panel; those that confirm on it; those for a panel that is left out.
+    numbers (columns, 7): steps, evaluations, decrement as it was measured, moment error, mass
+    error, condition, and what `error` and moment error together blur.
     """
-    _, weights, _, _, cosines, t, w = rule
     k = m.shape[1] - 1
-    fine = t.shape[0]
-    flat = np.full(k + 1, GRADIENT_ROUNDING)
-    q, p = np.empty(weights.shape[0]), np.empty(weights.shape[0])
-    values, now, before = np.empty(cosines.shape[1]), np.empty(fine), np.empty(fine)
-    f, measured, off = np.empty(fine), np.empty(k + 1), np.empty(k + 1)
-    mean, trial_mean = np.empty(2 * k + 1), np.empty(2 * k + 1)
-    trial, step = np.empty(k + 1), np.empty(k + 1)
+    rows = 2 * k + 1
+    most, fine = base[1].shape[0], base[5].shape[0]
+    if panels:
+        most = MOST_KEPT * tree[3].shape[0] + 7
+        fine = MOST_KEPT * tree[5].shape[0] + MOST_PANELS * tree[7].shape[0]
+    room = np.empty(rows * most if panels else 0), np.empty(most), np.empty(most), np.empty(most)
+    picked = room_for_panels(k)
+    now, before, f = np.empty(fine), np.empty(fine), np.empty(fine)
+    t, w = np.empty(fine), np.empty(fine)
+    if not panels:
+        t[:], w[:] = base[5], base[6]
+    measured, off = np.empty(k + 1), np.empty(k + 1)
+    mean, trial_mean = np.empty(rows), np.empty(rows)
+    trial, step, bent, y = np.empty(k + 1), np.empty(k + 1), np.empty(k + 1), np.empty(k + 1)
     U, P = np.empty((k, k + 1)), np.empty((k, k))
-    work = q, p, values, mean, trial_mean, trial, step, U, P, flat
+    work = np.empty(base[4].shape[1]), mean, trial_mean, trial, step, bent, y, U, P
     for column in range(m.shape[0]):
         out = numbers[column]
-        codes[column] = descend(m[column], c[column], rule, limit, work, out)
+        codes[column] = descend(
+            m[column], c[column], panels, base, tree, limit, picked, room, work, out
+        )
         if codes[column] != CONFIRMED:
             continue
-        measure(c[column], t, w, f, now, before, measured)
-        out[3] = 0.0
-        off[0] = 0.0
+        if panels:
+            fine = spread(picked, True, tree[5], tree[6], 0, t, w)
+            fine = spread(picked, False, tree[7], tree[8], fine, t, w)
+        measure(c[column], t[:fine], w[:fine], f[:fine], now[:fine], before[:fine], measured)
+        out[2], out[3] = 0.0, 0.0
         for j in range(1, k + 1):
-            gap = abs(measured[j] / measured[0] - m[column, j])
-            off[j] = error[column, j] + gap
-            out[3] = max(out[3], gap)
+            measured[j] = measured[j] / measured[0] - m[column, j]
+            off[j] = error[column, j] + abs(measured[j])
+            out[3] = max(out[3], abs(measured[j]))
+            gap = 0.0
+            for i in range(1, j + 1):
+                gap += P[j - 1, i - 1] * measured[i]
+            out[2] += gap * gap
+        out[2] = math.sqrt(out[2])
         out[4] = abs(measured[0] - 1.0)
         trace = 0.0
         inverse = 0.0
@@ -351,5 +724,8 @@ def solve_columns(m, error, rule, limit, believed, c, codes, numbers):
                 inverse += P[j, i] * P[j, i]
         out[5] = trace * inverse
         out[6] = blur(P, off)
-        if not (out[3] <= believed and out[4] <= believed and out[6] < 1.0):
+        loud = 0.0
+        for j in range(k + 1):
+            loud += abs(c[column, j])
+        if not (out[3] <= believed and out[4] <= believed and out[6] < 1.0 and loud < LOUDEST):
             codes[column] = TOO_COARSE
