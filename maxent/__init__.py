@@ -8,6 +8,7 @@ density = maxent.solve(moments, support=(0, 1))               or from moments
 density.pdf(x); density.ppf(0.99); density.rvs(1000)
 sketch = maxent.Sketch(6).update(chunk)                       or from data that outgrow memory
 (sketch + other).fit()
+density = maxent.tilt([np.log], [0.3], support=(1, 9))        any functions, a reference, intervals
 report = maxent.check(moments, support=(0, 1))                do such distributions exist?
 """
 
@@ -20,6 +21,7 @@ from maxent.sketch import Sketch
 from maxent.solver import Report, check, fit, solve
 from maxent.status import SolveError, Status
 from maxent.support import Discrete, HalfLine, Interval, RealLine, Support
+from maxent.tilting import Tilted, tilt
 from maxent.transform import Transform
 
 __all__ = [
@@ -39,9 +41,11 @@ __all__ = [
     "SolveError",
     "Status",
     "Support",
+    "Tilted",
     "Transform",
     "Witness",
     "check",
     "fit",
     "solve",
+    "tilt",
 ]
