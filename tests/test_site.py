@@ -17,7 +17,7 @@ from torch_bridge import functional  # noqa: E402
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 MODULES = maxent, torch_bridge, functional
-BELOW = {"soft_rank"}  # pages under another page
+BELOW = {"soft_rank", "replace_batchnorm"}  # pages under another page
 
 
 @pytest.fixture(scope="module")
