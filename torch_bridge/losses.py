@@ -29,6 +29,7 @@ from torch_bridge.distributed import all_sum, processes
 from torch_bridge.ops import chebyshev
 from torch_bridge.ops.dual_solve import dual_solve, tables, tensors
 from torch_bridge.ops.dual_solve.operators import LARGEST_DEGREE, RIDGE
+from torch_bridge.ops.precision import without_autocast
 
 SQUASH = 3.0
 REDUCTIONS = {"mean": torch.mean, "sum": torch.sum, "none": lambda values: values}
@@ -83,7 +84,7 @@ class ColumnLoss(nn.Module):
         shared = self.training and processes(self.process_group) > 1
         if z.shape[-2] == 0 and not shared:
             raise ValueError(f"there are no samples in {tuple(z.shape)}; dimension -2 counts them")
-        with torch.autocast(z.device.type, enabled=False):
+        with without_autocast(z):
             wide = z if z.dtype == torch.float64 else z.float()
             columns = wide.movedim(-2, 0).flatten(1)[..., None]
             moments = self.moments(columns, shared)
@@ -186,7 +187,7 @@ class Sliced(nn.Module):
         if self.training:
             # the sum of the processes' draws is as isotropic, and the same on all of them
             directions = all_sum(directions, getattr(self.loss, "process_group", None))
-        with torch.autocast(z.device.type, enabled=False):
+        with without_autocast(z):
             return self.loss(wide @ nn.functional.normalize(directions, dim=0))
 
     def extra_repr(self):

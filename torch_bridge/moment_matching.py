@@ -32,6 +32,7 @@ from torch_bridge.ops import chebyshev, monotone_table, normal
 from torch_bridge.ops.columns import as_columns, reduced_dimensions
 from torch_bridge.ops.dual_solve import SolveInfo, dual_solve
 from torch_bridge.ops.dual_solve.operators import LARGEST_DEGREE, RIDGE
+from torch_bridge.ops.precision import without_autocast
 
 SQUASH = 3.0  # t = z / sqrt(SQUASH^2 + z^2): half of [-1, 1] is |z| < 1.7
 KNOTS = 129
@@ -312,7 +313,7 @@ def moment_match(
     wide = x.to(copula.wide_dtype(x))
     if x.numel() == 0:
         return x.clone()
-    with torch.autocast(x.device.type, enabled=False):
+    with without_autocast(x):
         columns, restore = as_columns(wide, dims)
         t, found = fit(columns, degree, support, eps, ridge, start)
         table = table_of(found.coefficients, target, KNOTS, ridge, target_support)

@@ -25,7 +25,6 @@ KINDS = {
     "cubic": ("Copula", {"eval_map": "cubic"}),
     "moments": ("MomentMatch", {}),
 }
-KINDS = {kind: row for kind, row in KINDS.items() if hasattr(torch_bridge, row[0])}
 FAMILIES = sorted({family for family, _ in KINDS.values()})
 SHAPES = {"": (6, 5, 4), "1d": (8, 5), "2d": (4, 5, 3, 3), "3d": (3, 5, 2, 3, 2)}
 SHIFTS = [torch_bridge.LogShift, torch_bridge.SqrtShift]
@@ -117,7 +116,9 @@ def test_copies_are_bitwise(kind):
             for name, value in module.state_dict().items()
         )
         for mode in (True, False):
-            assert torch.equal(twin.train(mode)(x), copy.deepcopy(module).train(mode)(x))
+            pair = copy.deepcopy(twin), copy.deepcopy(module)
+            y, z = (each.train(mode)(x) for each in pair)
+            assert torch.equal(y, z)
     with torch.no_grad():
         fresh = make(kind, device="meta").to_empty(device="cpu")
         fresh.reset_parameters()
@@ -129,6 +130,12 @@ def test_copies_are_bitwise(kind):
 
 
 # 2. State files
+
+
+def within(norm):
+    """Values up to two running standard deviations from the running mean."""
+    z = torch.linspace(-2, 2, 41)[:, None]
+    return norm.running_mean + z * norm.running_var.sqrt()
 
 
 @pytest.mark.parametrize("version", [2, None, 1])
@@ -149,8 +156,8 @@ def test_loads_a_batch_norm(kind, version):
         del state["num_batches_tracked"]
     module = make(kind)
     module.load_state_dict(state)
-    x = 3 + 2 * torch.randn(100, 5)
-    torch.testing.assert_close(module.eval()(x), norm.eval()(x), rtol=1e-2, atol=1e-2)
+    x = within(norm)
+    torch.testing.assert_close(module.eval()(x), norm.eval()(x), rtol=0.02, atol=0.02)
     assert torch.equal(module.running_mean, norm.running_mean)
     for own in set(module.state_dict()) - set(norm.state_dict()):
         incomplete = module.state_dict()
@@ -168,8 +175,8 @@ def test_state_files_of_older_versions(kind, version):
     module, norm = make(kind), nn.BatchNorm1d(5)
     module.load_state_dict(state)
     norm.load_state_dict(torch.load(path))
-    x = 3 + 2 * torch.randn(64, 5)
-    torch.testing.assert_close(module.eval()(x), norm.eval()(x), rtol=2e-2, atol=2e-2)
+    x = within(norm)
+    torch.testing.assert_close(module.eval()(x), norm.eval()(x), rtol=0.02, atol=0.02)
 
 
 @each_kind
@@ -440,15 +447,15 @@ def test_vmap_over_models_and_jvp_vjp_hessian(kind):
 @pytest.mark.parametrize("reentrant", [True, False])
 @each_kind
 def test_checkpointing_leaves_the_statistics_as_they_are(kind, reentrant):
-    x = torch.randn(32, 5, requires_grad=True)
-    plain, module = make(kind), make(kind)
+    x = torch.randn(32, 5, dtype=torch.float64, requires_grad=True)
+    plain, module = (make(kind, dtype=torch.float64) for _ in range(2))
     for _ in range(2):
         (a,) = torch.autograd.grad(plain(x).pow(3).sum(), x)
         x.grad = None
         checkpoint(module, x, use_reentrant=reentrant).pow(3).sum().backward()
-        assert torch.equal(a, x.grad)
+        torch.testing.assert_close(a, x.grad)
     assert same_state(module, plain)
-    theirs, once = nn.BatchNorm1d(5), nn.BatchNorm1d(5)  # BatchNorm counts twice
+    theirs, once = (nn.BatchNorm1d(5, dtype=torch.float64) for _ in range(2))  # counts twice
     checkpoint(theirs, x, use_reentrant=reentrant).sum().backward()
     once(x)
     assert not same_state(theirs, once)

@@ -14,6 +14,7 @@ from torch_bridge.ops import monotone_table
 from torch_bridge.ops.columns import as_columns
 from torch_bridge.ops.dual_solve import dual_solve
 from torch_bridge.ops.dual_solve.operators import RIDGE
+from torch_bridge.ops.precision import without_autocast
 
 
 class MomentMatch(ColumnNorm):
@@ -158,7 +159,7 @@ class MomentMatch(ColumnNorm):
         shared = self.shares_batch()
         if x.numel() == 0 and not shared:
             return self.with_affine(wide).to(x.dtype)
-        with torch.autocast(x.device.type, enabled=False):
+        with without_autocast(x):
             columns, restore = as_columns(wide, (0, *range(2, x.ndim)))
             if not self.uses_batch():
                 return self.with_affine(restore(self.evaluation(columns))).to(x.dtype)

@@ -19,6 +19,7 @@ import torch
 
 from maxent.status import Status
 from torch_bridge.ops.dual_solve import kernels, tables, tensors
+from torch_bridge.ops.precision import without_autocast
 
 LARGEST_DEGREE = 16
 RIDGE = 1e-4
@@ -61,7 +62,7 @@ def _(m, start, ridge, nodes, steps):
 
 
 def solve_in_torch(m, start, ridge, nodes, steps):
-    with torch.autocast(m.device.type, enabled=False):
+    with without_autocast(m):
         c, taken = tensors.solve(m, start, ridge, nodes, steps)
         c = torch.where(torch.isfinite(m).all(1, keepdim=True), c, torch.nan)
         return c, tensors.residual(c, m, ridge, nodes), taken
@@ -82,7 +83,7 @@ def solve_on_cpu(m, start, ridge, nodes, steps):
 
 def solve_with_hessian(c, g, ridge, nodes):
     """H(c)^-1 g, differentiable in both."""
-    with torch.autocast(c.device.type, enabled=False):
+    with without_autocast(c):
         _, hessian = tensors.moments_and_hessian(c, nodes, ridge)
         return tensors.solve_hessian(hessian, g)
 
