@@ -30,14 +30,17 @@ from benchmarks.independent import (
     NotThere,
     blur,
     chebyshev,
+    coefficients,
     decided,
     gauss_legendre,
+    last_coefficient,
     moments_of,
     moments_of_density,
     newton,
     powers,
     rule,
 )
+from benchmarks.judge import features
 
 INF = math.inf
 DATA = Path(__file__).with_name("data")
@@ -61,6 +64,7 @@ class Case:
     blurred: bool = False
     entropy: float | None = None  # in x
     slack: float = 0.0  # how far the rounding of the moments may move that entropy
+    steep: float = 0.0  # how far an error of one in each moment would: see Uncertainty
     # counts for the promise: inside, spikes no narrower than 1e-3, k <= 16, Chebyshev
     headline: bool = False
     note: str = ""
@@ -95,8 +99,8 @@ def on_interval(
     *,
     truth="solvable",
     blurred=False,
+    known=None,
     entropy=None,
-    slack=0.0,
     headline=True,
     note="",
 ):
@@ -116,9 +120,10 @@ def on_interval(
         truth,
         undecided,
         (),
-        blurred,
+        blurred if known is None else known.blurred,
         entropy,
-        slack,
+        0.0 if known is None else known.slack,
+        0.0 if known is None else known.steep,
         headline and truth == "solvable" and not undecided and k <= 16,
         note,
     )
@@ -133,15 +138,53 @@ def half_ulp(m):
     return error
 
 
-def is_blurred(truth, m, loc=0.0, scale=1.0):
-    """Does half a unit in the last place of the moments m of (t - loc) / scale move log p too
-    far?
+@dataclass(frozen=True)
+class Uncertainty:
+    """What half a unit in the last place of the moments does to a known answer.
+
+    blurred  it moves log p by ENOUGH_BLUR and more; or, where mass can escape, it decides whether
+             there is a maximum
+    slack    by how much it moves the entropy: dH = -c.dm - dm.H^-1.dm / 2, the worst signs
+    steep    by how much the entropy moves when each moment, as `judge.py` counts it, moves by one:
+             sum |c_j| in the judge's functions, of size 1
     """
+
+    blurred: bool
+    slack: float
+    steep: float
+
+
+def uncertainty(truth, m, loc=0.0, scale=1.0):
+    """Of the moments m of (t - loc) / scale under `truth`."""
     domain, c = truth.domain, truth.c
     t, w = rule(lambda s: domain.exponent(s, c), domain.breaks(c))
-    p = w * np.exp(truth.logpdf(t))
-    phi = domain.features((t - loc) / scale, len(m) - 1)
-    return not blur(phi, p / p.sum(), half_ulp(m)) < ENOUGH_BLUR
+    log_p = truth.logpdf(t)
+    p = w * np.exp(log_p)
+    p = p / p.sum()
+    k = len(m) - 1
+    error = half_ulp(m)
+    phi = domain.features((t - loc) / scale, k)
+    moved = blur(phi, p, error)
+    blurred = not moved < ENOUGH_BLUR
+    if not blurred and domain.name != "interval" and k == len(c):
+        last, doubt = last_coefficient(phi, p, log_p, error)
+        blurred = not last > doubt
+    with np.errstate(all="ignore"):
+        slack = np.abs(coefficients(phi, p, log_p)) @ error + moved**2 / 2
+        mean = p @ t
+        if domain.name == "half":
+            f = features((0.0, INF), t / mean, k)
+        elif domain.name == "line":
+            f = features((-INF, INF), (t - mean) / np.sqrt(p @ (t - mean) ** 2), k)
+        else:
+            f = features((-1.0, 1.0), t, k)
+        sizes = np.sqrt(np.maximum(1, p @ f**2))
+        steep = (np.abs(coefficients(f, p, log_p)) @ sizes)[()]
+    return Uncertainty(
+        blurred,
+        float(slack) if np.isfinite(slack) else INF,
+        float(steep) if np.isfinite(steep) else INF,
+    )
 
 
 def second_look(case):
@@ -157,7 +200,7 @@ def second_look(case):
         c = short.c
     except ArithmeticError:
         return False
-    return is_blurred(moments_of(INTERVAL, c), m)
+    return uncertainty(moments_of(INTERVAL, c), m).blurred
 
 
 def is_blurred_source(t, p, m):
@@ -174,11 +217,8 @@ def smooth(rng, k):
     size = log_uniform(rng, 0.1, 30)
     c = rng.standard_normal(k) * size / np.sqrt(np.arange(1, k + 1))
     truth = moments_of(INTERVAL, c.astype(REAL))
-    slack = float(np.abs(truth.c).sum()) * 2.0**-53
-    blurred = is_blurred(truth, truth.moments)
-    return on_interval(
-        "smooth", k, rng, truth.moments, blurred=blurred, entropy=truth.entropy, slack=slack
-    )
+    known = uncertainty(truth, truth.moments)
+    return on_interval("smooth", k, rng, truth.moments, known=known, entropy=truth.entropy)
 
 
 def betas(rng, k):
@@ -282,15 +322,13 @@ def layers(rng, k):
         c = np.zeros(k, dtype=REAL)
         c[0] = rate / 2
         truth = moments_of(INTERVAL, c)
-        slack = abs(float(rate)) * 2.0**-54
         return on_interval(
             "layers",
             k,
             rng,
             truth.moments,
-            blurred=is_blurred(truth, truth.moments),
+            known=uncertainty(truth, truth.moments),
             entropy=truth.entropy,
-            slack=slack,
             note=f"rate {rate:.3g}",
         )
     if which == 2:  # heavy tails on a wide interval: the answer has layers at both ends
@@ -314,17 +352,9 @@ def layers(rng, k):
     c = rng.standard_normal(k)
     c = c * steep / max(np.abs(c).sum(), 1e-9)
     truth = moments_of(INTERVAL, c.astype(REAL))
-    slack = float(np.abs(truth.c).sum()) * 2.0**-53
-    blurred = is_blurred(truth, truth.moments)
+    known = uncertainty(truth, truth.moments)
     return on_interval(
-        "layers",
-        k,
-        rng,
-        truth.moments,
-        blurred=blurred,
-        entropy=truth.entropy,
-        slack=slack,
-        note="steep",
+        "layers", k, rng, truth.moments, known=known, entropy=truth.entropy, note="steep"
     )
 
 
@@ -373,9 +403,8 @@ def unbounded(
     *,
     truth="solvable",
     entropy=None,
-    slack=0.0,
     honest=(),
-    blurred=False,
+    known=None,
     note="",
 ):
     rounded = tuple(float(v) for v in m)
@@ -391,9 +420,10 @@ def unbounded(
         truth,
         undecided,
         tuple(honest),
-        blurred,
+        known is not None and known.blurred,
         entropy,
-        slack,
+        0.0 if known is None else known.slack,
+        0.0 if known is None else known.steep,
         False,
         note,
     )
@@ -408,13 +438,6 @@ def random_half_line(rng, k):
     return c.astype(REAL)
 
 
-def entropy_slack(truth, k):
-    """First-order effect of relative rounding 2^-53 of the moments on the entropy: sum |c_j
-    m_j|.
-    """
-    return float(np.abs(truth.c) @ np.abs(truth.moments[1 : len(truth.c) + 1])) * 2.0**-53
-
-
 def half_line_polynomial(rng, k):
     scale = REAL(2.0 ** rng.integers(-20, 21))
     truth = moments_of(HALF, random_half_line(rng, k))
@@ -427,8 +450,7 @@ def half_line_polynomial(rng, k):
         m,
         "half",
         entropy=entropy,
-        slack=entropy_slack(truth, k),
-        blurred=is_blurred(truth, truth.moments),
+        known=uncertainty(truth, truth.moments),
     )
 
 
@@ -449,7 +471,7 @@ def half_line_beyond(rng, k):
         m * scale ** np.arange(k + 1),
         "half",
         truth="no-maximum" if above else "solvable",
-        blurred=is_blurred(truth, m),
+        known=uncertainty(truth, m),
         note=side_note(above, shift),
     )
 
@@ -472,7 +494,6 @@ def half_line_law(rng, k):
         sign = -1
     m = m * REAL(sign) ** np.arange(k + 1)
     entropy = None if row["entropy"] is None else row["entropy"] + math.log(float(scale))
-    slack = 1e-11 if entropy is not None else 0.0
     return replace(
         unbounded(
             "half line: gamma, Weibull, lognormal",
@@ -482,7 +503,6 @@ def half_line_law(rng, k):
             "half",
             truth="solvable" if row["exists"] else "no-maximum",
             entropy=entropy,
-            slack=slack,
             note=f"{row['law']}({row['parameter']})",
         ),
         support=(start, INF) if sign > 0 else (-INF, start),
@@ -558,8 +578,7 @@ def line_polynomial(rng, k):
         m * scale ** np.arange(k + 1),
         "line",
         entropy=truth.entropy + math.log(float(scale / sd)),
-        slack=1e-11 + 100 * entropy_slack(truth, k),
-        blurred=is_blurred(truth, m, mean, sd),
+        known=uncertainty(truth, m, mean, sd),
     )
 
 

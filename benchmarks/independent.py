@@ -594,13 +594,33 @@ def blur(phi: np.ndarray, p: np.ndarray, error: np.ndarray) -> float:
     With phi = R^T q, q orthonormal under p:  d log p = q . R^-T dm, so blur^2 = sum_i (sum_j
     |R^-T_ij| error_j)^2.
     """
-    size = phi.shape[1]
     with np.errstate(all="ignore"):  # a basis that is dependent to the last digit: infinite blur
         _, r = _orthonormal(phi, p)
-        columns = [_solve_lower_of(r, column) for column in np.eye(size, dtype=REAL)]
-        inverse = np.abs(np.stack(columns, axis=1))
-        total = np.sqrt(np.sum((inverse @ np.asarray(error, dtype=REAL))[1:] ** 2))
+        total = np.sqrt(np.sum(_moved(r, error)[1:] ** 2))
     return float(total) if np.isfinite(total) else float("inf")
+
+
+def _moved(r: np.ndarray, error: np.ndarray) -> np.ndarray:
+    """sum_j |R^-T_ij| error_j."""
+    columns = [_solve_lower_of(r, column) for column in np.eye(len(r), dtype=REAL)]
+    return np.abs(np.stack(columns, axis=1)) @ np.asarray(error, dtype=REAL)
+
+
+def last_coefficient(
+    phi: np.ndarray, p: np.ndarray, log_p: np.ndarray, error: np.ndarray
+) -> tuple[float, float]:
+    """The last coefficient of log p in polynomials orthonormal under p, and by how much moments off
+    by `error` may move it, to first order. Without it the density is of a lower degree: where it
+    is the smaller of the two, the same moments to their rounding may have no maximum.
+    """
+    q, r = _orthonormal(phi, p)
+    return float(abs(q[:, -1] @ (np.sqrt(p) * log_p))), float(_moved(r, error)[-1])
+
+
+def coefficients(phi: np.ndarray, p: np.ndarray, log_p: np.ndarray) -> np.ndarray:
+    """c with log p = phi c, (k+1,)."""
+    q, r = _orthonormal(phi, p)
+    return _solve_upper(r, q.T @ (np.sqrt(p) * log_p))
 
 
 # ---------------------------------------- quantiles

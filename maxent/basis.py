@@ -7,7 +7,12 @@
     (probabilists')
     Laguerre    L_j:       1, 1 - t, 1 - 2t + t²/2, …  for exp(-t) dt      on [0, ∞)
 
-The last two are orthonormal; the mean square of T_j is 1/2 from j = 1 on.
+The last two are orthonormal; the mean square of T_j is 1/2 from j = 1 on. Laguerre's come with a
+shape a >= 1, which is 1 above: orthonormal under the gamma law of mean 1 and variance 1/a,
+
+    L_j^(a-1)(a t) / √binom(j + a - 1, j):   1, √a (1 - t), …
+
+(Szegő 1939, eq. 5.1.10), which for large a are Hermite's in √a (1 - t).
 """
 
 from __future__ import annotations
@@ -31,6 +36,14 @@ class Basis:
     def recurrence(self, k):
         """Rows a, b, d for j = 0 … k-1, float64 of shape (3, k), read-only."""
         return _recurrence(self.name, k)
+
+    def recurrences(self, k, columns):
+        """The same for every column of a batch: (columns, 3, k)."""
+        return np.tile(self.recurrence(k), (columns, 1, 1))
+
+    def __getitem__(self, index):
+        """The basis of some columns of a batch: here one for all."""
+        return self
 
     def coefficients_of(self, rows):
         """P (k+1, k+1): row j is polynomial j of the recurrence `rows` (3, k), in this basis."""
@@ -83,12 +96,41 @@ class OwnBasis(Basis):
         own = self.rows.shape[1]
         if k <= own:
             return self.rows[:, :k]
-        return np.hstack([self.rows, _recurrence("chebyshev", k)[:, own:]])  # never used: c_j = 0
+        return np.hstack([self.rows, np.zeros((3, k - own))])  # never used: c_j = 0
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Laguerre(Basis):
+    """shape: a number >= 1, or (columns,), one for each column of a batch."""
+
+    shape: np.ndarray
+
+    def __post_init__(self):
+        shape = np.array(self.shape, dtype=float)
+        shape.setflags(write=False)
+        object.__setattr__(self, "shape", shape)
+
+    def __eq__(self, other):
+        return isinstance(other, Laguerre) and np.array_equal(self.shape, other.shape)
+
+    def __hash__(self):
+        return hash((self.name, self.shape.tobytes()))
+
+    def recurrence(self, k):
+        rows = _laguerre(self.shape, k)
+        rows.setflags(write=False)
+        return rows
+
+    def recurrences(self, k, columns):
+        return _laguerre(np.broadcast_to(self.shape, (columns,)), k)
+
+    def __getitem__(self, index):
+        return self if self.shape.ndim == 0 else Laguerre(self.name, self.shape[index])
 
 
 CHEBYSHEV = Basis("chebyshev")
 HERMITE = Basis("hermite")
-LAGUERRE = Basis("laguerre")
+LAGUERRE = Laguerre("laguerre", 1.0)
 
 
 @lru_cache(maxsize=256)
@@ -96,10 +138,15 @@ def _recurrence(name, k):
     j = np.arange(k, dtype=float)
     if name == "chebyshev":
         rows = np.where(j > 0, 2.0, 1.0), np.zeros(k), np.where(j > 0, 1.0, 0.0)
-    elif name == "hermite":
-        rows = 1.0 / np.sqrt(j + 1), np.zeros(k), np.sqrt(j / (j + 1))
     else:
-        rows = -1.0 / (j + 1), (2 * j + 1) / (j + 1), j / (j + 1)
+        rows = 1.0 / np.sqrt(j + 1), np.zeros(k), np.sqrt(j / (j + 1))
     out = np.array(rows).reshape(3, k)
     out.setflags(write=False)
     return out
+
+
+def _laguerre(shape, k):
+    """Rows for every shape: (*shape.shape, 3, k)."""
+    a, j = shape[..., None], np.arange(k, dtype=float)
+    norm = np.sqrt((j + 1.0) * (j + a))
+    return np.stack([-a / norm, (2.0 * j + a) / norm, np.sqrt(j * (j + a - 1.0)) / norm], axis=-2)

@@ -7,8 +7,8 @@ coefficients summed in the other direction (`_kernels.measure`). A density is SO
 measurement confirms its mass and every moment; a false success is withdrawn.
 
 How many digits that leaves is another question. The moments are uncertain by `error`, the rounding
-of the input plus the error just measured; to first order this moves log p by a function whose
-standard deviation under p is
+of the input plus the error just measured plus what rounding of log p may hide; to first order this
+moves log p by a function whose standard deviation under p is
 
     blur = sqrt( Σ_j ( Σ_i |P_ji| error_i )² ),        digits = -log10(blur),
 
@@ -135,8 +135,11 @@ def certify(problem, minimum):
         mass_error = np.abs(measured[:, 0] - 1.0)
         P = minimum.orthonormal
         blur = _blur(P, problem.error)
+        # summing the exponent costs every rule, and every user, this much of p
+        loud = np.abs(minimum.coefficients) * np.where(minimum.own[:, None], 1.0, sizes)
+        rounding = 2.0**-53 * loud.sum(axis=1)
         off = problem.error.copy()
-        off[:, 1:] += gap
+        off[:, 1:] += gap + rounding[:, None] * sizes[:, 1:]
         digits = digits_left(_blur(P, off))
         variance = minimum.sizes[:, 1:] ** 2 - minimum.expected[:, 1:] ** 2
         condition = (P[:, 1:, 1:] ** 2).sum(axis=(1, 2)) * variance.sum(axis=1)
@@ -152,8 +155,6 @@ def certify(problem, minimum):
     lost |= minimum.used < minimum.coefficients.shape[1] - 1
     # with coefficients so large that the exponent itself is lost in rounding, pdf and moments are
     # those of whoever sums it
-    loud = np.abs(minimum.coefficients) * np.where(minimum.own[:, None], 1.0, sizes)
-    rounding = 2.0**-53 * loud.sum(axis=1)
     confirmed &= rounding <= BELIEVED
     lost |= 2.0 * rounding > BELIEVED
     failed = np.where(lost, Status.ILL_CONDITIONED, Status.NOT_CONVERGED)
@@ -184,7 +185,7 @@ def _measure(problem, minimum):
     measure_columns(
         minimum.coefficients,
         minimum.series,
-        problem.support.basis.recurrence(problem.degree),
+        problem.recurrences(problem.degree),
         minimum.edges[:, 0].copy(),
         minimum.edges[:, 1].copy(),
         minimum.peaks,

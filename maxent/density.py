@@ -30,6 +30,7 @@ class Density:
 
     batch_shape   () for one density
     coefficients  (*batch, k+1): log p in `basis`, in the reference coordinate t = (x - loc)/scale
+    basis         Basis: its columns differ in shape on the half line; basis[j] is that of column j
     loc, scale    (*batch)
     domain        Support, of y   certificate   Certificate
     transform     Transform, y = x unless the moments are those of transformed data
@@ -60,6 +61,7 @@ class Density:
         own=None,
         transform=NONE,
         degrees=None,
+        basis=None,
     ):
         self._set(
             domain=domain,
@@ -71,6 +73,7 @@ class Density:
             samples=None if samples is None else _read_only(np.reshape(samples, batch_shape)),
             transform=transform,
             _degrees=None if degrees is None else np.reshape(degrees, batch_shape),
+            basis=domain.basis if basis is None else basis,
             _own={} if own is None else own,
             _inversions={},
         )
@@ -114,6 +117,7 @@ class Density:
                     (self.scale, other.scale),
                 )
             )
+            and self.basis == other.basis
         )
 
     __hash__ = None
@@ -143,6 +147,7 @@ class Density:
             {i: (c[:size], basis) for i, (c, basis) in own.items()},
             self.transform,
             degrees,
+            self.basis[np.ravel(picked) if shape else int(picked)],
         )
 
     def __iter__(self):
@@ -159,10 +164,6 @@ class Density:
         if self._degrees is None:
             return np.full(self.batch_shape, self.degree)[()]
         return self._degrees[()]
-
-    @property
-    def basis(self):
-        return self.domain.basis
 
     def support(self):
         """(lower, upper), ±inf where there is no end; arrays where columns differ."""
@@ -307,10 +308,10 @@ class Density:
     def _power(self, j, order, kind):
         if self.transform != NONE:
             return self._mapped_power(j, order, kind)
-        _, loc, scale, support = self._column(j)
+        _, loc, scale, _ = self._column(j)
         n = max(int(order), 2)
         means = self._means(j, n)[None]
-        rec = support.basis.recurrence(n)
+        rec = self.basis[j].recurrence(n)
         if kind == "raw":
             shift, unit = loc, scale
         else:
@@ -362,7 +363,7 @@ class Density:
             phi = support.basis.evaluate(t, degree)
             return (np.exp(phi[:, : c.size] @ c) * weights) @ phi
         t, p = self._nodes(j, degree)
-        return p @ support.basis.evaluate(t, degree)
+        return p @ self.basis[j].evaluate(t, degree)
 
     def _nodes(self, j, degree):
         """Nodes t and their probabilities, for polynomials up to φ_degree²."""
@@ -443,23 +444,17 @@ class Density:
         if kind == "chebyshev" and self.basis.name == "chebyshev":
             out = self.coefficients.copy()
         elif kind == "raw":
-            size = self.degree + 1
-            columns = zip(
-                self.coefficients.reshape(-1, size),
-                self.loc.ravel(),
-                self.scale.ravel(),
-                strict=True,
-            )
-            out = np.array([self._powers(*column) for column in columns])
+            out = np.array([self._powers(j) for j in range(self.loc.size)])
             out = out.reshape(self.coefficients.shape)
         else:
             raise ValueError(f"kind must be raw, or chebyshev on an interval, not {kind!r}")
         out[..., 0] -= np.log(np.abs(self.scale))
         return out
 
-    def _powers(self, c, loc, scale):
+    def _powers(self, column):
         """Coefficients of Σ c_j φ_j((x - loc)/scale) in powers of x, (k+1,)."""
-        a, b, d = self.basis.recurrence(self.degree)
+        c, loc, scale, _ = self._column(column)
+        a, b, d = self.basis[column].recurrence(self.degree)
         t = np.polynomial.Polynomial([-loc / scale, 1.0 / scale])
         before, now = np.polynomial.Polynomial([0.0]), np.polynomial.Polynomial([1.0])
         total = c[0] * now
@@ -542,8 +537,7 @@ class Density:
         """log p(t) of column j: its coefficients and the basis in which they are best held."""
         if j in self._own:
             return self._own[j]
-        c, _, _, support = self._column(j)
-        return c, support.basis
+        return self._column(j)[0], self.basis[j]
 
     def _solved(self, j):
         index = np.unravel_index(j, self.batch_shape) if self.batch_shape else ()

@@ -25,6 +25,8 @@ from functools import lru_cache
 import numpy as np
 
 from maxent._kernels import certain, descent, evaluation, fast
+from maxent._kernels.dual import DEPTH as WINDOW_DEPTH
+from maxent._kernels.window import window
 from maxent.quadrature import clenshaw_curtis, gauss_legendre, panel_rule
 
 MOST_STEPS = 300
@@ -81,10 +83,12 @@ class Minimum:
             getattr(self, field.name)[index] = getattr(other, field.name)
 
 
-def minimise(support, moments, start, limit=MOST_STEPS):
-    """Minimise D for each column of moments (columns, k+1) from `start`, same shape."""
+def minimise(problem, start, limit=MOST_STEPS):
+    """Minimise D for each column of a MomentProblem from `start` (columns, k+1)."""
+    support, moments = problem.support, problem.moments
     columns, size = moments.shape
     k = size - 1
+    recurrences = problem.recurrences(k)
     reference = support.atoms_of_reference()
     nodes, weights = (np.empty(0), np.empty(0)) if reference is None else reference
     coefficients = np.array(start, dtype=float)
@@ -99,7 +103,7 @@ def minimise(support, moments, start, limit=MOST_STEPS):
     descent.descend_columns(
         np.ascontiguousarray(moments),
         coefficients,
-        support.basis.recurrence(k),
+        recurrences,
         support.ends,
         panel_rule(k),
         np.array(nodes),  # a copy: what is read-only would compile anew
@@ -119,7 +123,7 @@ def minimise(support, moments, start, limit=MOST_STEPS):
         coefficients,
         coefficients.copy(),
         np.zeros(columns, bool),
-        np.tile(support.basis.recurrence(k), (columns, 1, 1)),
+        recurrences,
         code,
         orthonormal,
         expected,
@@ -135,27 +139,43 @@ def minimise(support, moments, start, limit=MOST_STEPS):
     )
 
 
-def minimise_on_interval(support, moments, limit=CERTAIN_STEPS):
-    """A Minimum for Chebyshev moments (columns, k+1) of any kind, spikes and end-point layers too.
+def minimise_hard(problem, starts=None, limit=CERTAIN_STEPS):
+    """A Minimum for moments of any kind, those of spikes, satellites and end-point layers too.
 
-    Every density is held in its own polynomials (`_kernels.certain`).
+    starts (columns, attempts, k+1): where to begin; on an interval nobody needs to say. Every
+    density is held in its own polynomials (`_kernels.certain`).
     """
+    moments, ends = problem.moments, problem.support.ends
     columns, size = moments.shape
     k = size - 1
-    basis = support.basis
+    starts = np.zeros((columns, 1, size)) if starts is None else starts
     recurrence, y = np.zeros((columns, 3, k)), np.zeros((columns, size))
     code, info = np.empty(columns, np.int64), np.zeros((columns, 7))
     peaks, number = np.zeros((columns, MOST_PEAKS)), np.zeros(columns, np.int64)
     rule = panel_rule(k)
     certain.certain_columns(
-        moments, basis.recurrence(k), rule, limit, recurrence, y, code, info, peaks, number
+        moments,
+        problem.recurrences(k),
+        ends,
+        starts,
+        rule,
+        limit,
+        recurrence,
+        y,
+        code,
+        info,
+        peaks,
+        number,
     )
     P, expected = np.zeros((columns, size, size)), np.full((columns, size), np.nan)
+    edges = np.zeros((columns, 2))
     sizes, named = np.ones((columns, size)), np.full((columns, size), np.nan)
     for j in range(columns):
+        basis = problem.basis[j]
         P[j] = basis.coefficients_of(recurrence[j])
         named[j] = y[j] @ P[j]
-        t, p = evaluation.nodes(y[j], recurrence[j], support.ends, rule)
+        edges[j] = window(y[j], recurrence[j], ends, WINDOW_DEPTH)
+        t, p = evaluation.nodes(y[j], recurrence[j], ends, rule)
         if t.size:
             phi = basis.evaluate(t, k)
             expected[j], sizes[j] = p @ phi, np.sqrt(p @ phi**2)
@@ -176,7 +196,7 @@ def minimise_on_interval(support, moments, limit=CERTAIN_STEPS):
         used.astype(int),
         peaks,
         number,
-        np.tile([-1.0, 1.0], (columns, 1)),
+        edges,
     )
 
 
@@ -276,7 +296,7 @@ def _tree(k):
     return np.ascontiguousarray(split), growth, factor, *(array.copy() for array in rules)
 
 
-def look_ahead(support, coefficients, degree):
+def look_ahead(problem, coefficients, degree):
     """(E[φ_j], P) up to `degree` under exp(Σ c_j φ_j), for c (columns, at most degree+1)."""
     columns = coefficients.shape[0]
     c = np.zeros((columns, degree + 1))
@@ -284,6 +304,11 @@ def look_ahead(support, coefficients, degree):
     expected = np.full((columns, degree + 1), np.nan)
     orthonormal = np.zeros((columns, degree + 1, degree + 1))
     descent.look_ahead(
-        c, support.basis.recurrence(degree), support.ends, panel_rule(degree), orthonormal, expected
+        c,
+        problem.recurrences(degree),
+        problem.support.ends,
+        panel_rule(degree),
+        orthonormal,
+        expected,
     )
     return expected, orthonormal

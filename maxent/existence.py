@@ -30,6 +30,7 @@ from maxent import dual
 from maxent._kernels import evaluation
 from maxent._kernels.descent import CONVERGED
 from maxent._kernels.window import HALF
+from maxent.basis import OwnBasis
 from maxent.quadrature import panel_rule
 from maxent.start import first_exponent
 
@@ -51,6 +52,8 @@ class Ladder:
     order    the moment that is too large
     excess   by how much, in t^order
     entropy  the supremum, in t: the entropy of the density of lower degree that approaches it
+
+    undecided (columns,): True where the rounding of the moments leaves open whether there is one.
     """
 
     minimum: dual.Minimum
@@ -58,25 +61,27 @@ class Ladder:
     order: np.ndarray
     excess: np.ndarray
     entropy: np.ndarray
+    undecided: np.ndarray
 
 
-def minimise(support, moments, error):
-    """A Ladder for moments (columns, k+1) interior to those of a half line or the line."""
-    half = support.ends == HALF
-    columns, size = moments.shape
-    refused = np.zeros(columns, bool)
+def minimise(problem):
+    """A Ladder for moments interior to those of a half line or the line."""
+    half = problem.support.ends == HALF
+    columns, size = problem.moments.shape
+    refused, undecided = np.zeros(columns, bool), np.zeros(columns, bool)
     order = np.zeros(columns, int)
     excess, entropy = np.zeros(columns), np.zeros(columns)
     if half or size % 2 == 1:
-        minimum = _descend(support, moments)
+        minimum = _descend(problem)
     else:
-        minimum = dual.minimise(support, moments, np.zeros(moments.shape), 0)
+        minimum = dual.minimise(problem, np.zeros((columns, size)), 0)
     index = np.flatnonzero(minimum.code != CONVERGED)
     if index.size:
-        found, *verdict = _climb(support, moments[index], error[index])
+        found, *verdict = _climb(problem.columns(index))
         minimum.put(index, found)
-        refused[index], order[index], excess[index], entropy[index] = verdict
-    return Ladder(minimum, refused, order, excess, entropy)
+        for array, found in zip((refused, order, excess, entropy, undecided), verdict, strict=True):
+            array[index] = found
+    return Ladder(minimum, refused, order, excess, entropy, undecided)
 
 
 def satellites(support, minimum, column):
@@ -87,10 +92,11 @@ def satellites(support, minimum, column):
     peaks = minimum.peaks[column, : minimum.number[column]]
     if peaks.size < 2:
         return []
-    degree = minimum.coefficients.shape[1] - 1
-    rec = support.basis.recurrence(degree)
-    t, p = evaluation.nodes(minimum.coefficients[column], rec, support.ends, panel_rule(degree))
-    q = support.basis.evaluate(t, degree) @ minimum.coefficients[column]
+    c, basis = minimum.coefficients[column], OwnBasis("own", minimum.series[column])
+    degree = c.size - 1
+    rec = basis.recurrence(degree)
+    t, p = evaluation.nodes(c, rec, support.ends, panel_rule(degree))
+    q = basis.evaluate(t, degree) @ c
     found = []
     for left, right in itertools.pairwise(peaks):
         between = np.flatnonzero((t >= left) & (t <= right))
@@ -104,27 +110,38 @@ def satellites(support, minimum, column):
     return found
 
 
-def _descend(support, moments, warm=None):
-    """Minimise from one start after the other, until every column has converged."""
-    minimum = dual.minimise(
-        support, moments, first_exponent(support, moments, SHARES[0]) if warm is None else warm
-    )
-    for share in SHARES if warm is not None else SHARES[1:]:
+def _descend(problem, warm=None):
+    """Minimise from one start after the other, until every column has converged.
+
+    With `warm` there is known to be a minimum, but for rounding: what plain Newton misses is then
+    sought in lumps.
+    """
+    starts = [first_exponent(problem, share) for share in SHARES]
+    if warm is not None:
+        starts.insert(0, warm)
+    starts = np.stack(starts, axis=1)
+    minimum = dual.minimise(problem, starts[:, 0])
+    for attempt in range(1, starts.shape[1]):
         index = np.flatnonzero(minimum.code != CONVERGED)
         if not index.size:
-            break
-        part = np.ascontiguousarray(moments[index])
-        again = dual.minimise(support, part, first_exponent(support, part, share))
+            return minimum
+        again = dual.minimise(problem.columns(index), starts[index, attempt])
+        better = again.code == CONVERGED
+        minimum.put(index[better], again.pick(better))
+    index = np.flatnonzero(minimum.code != CONVERGED)
+    if warm is not None and index.size:
+        again = dual.minimise_hard(problem.columns(index), starts[index])
         better = again.code == CONVERGED
         minimum.put(index[better], again.pick(better))
     return minimum
 
 
-def _climb(support, moments, error):
-    """Degree by degree: (Minimum, refused, order, excess, entropy of the supremum)."""
+def _climb(problem):
+    """Degree by degree: (Minimum, refused, order, excess, entropy of the supremum, undecided)."""
+    moments = problem.moments
     columns, size = moments.shape
     k = size - 1
-    half = support.ends == HALF
+    half = problem.support.ends == HALF
     stride = 1 if half else 2
     c = np.zeros((columns, size))
     exists = np.zeros(columns, bool)  # is c the solution of the degree below?
@@ -132,55 +149,63 @@ def _climb(support, moments, error):
     order = np.zeros(columns, int)
     excess, entropy = np.zeros(columns), np.full(columns, np.inf)
     steps = np.zeros((2, columns), int)
+    undecided, index, found = np.zeros(columns, bool), np.zeros(0, int), None
     for d in range(stride, k + 1, stride):
-        above = equal = np.zeros(columns, bool)
-        warm = first_exponent(support, np.ascontiguousarray(moments[:, : d + 1]), SHARES[0])
+        above = equal = tried = np.zeros(columns, bool)
+        warm = first_exponent(problem.up_to(d), SHARES[0])
         if exists.any():
-            score, noise, unit, free, newton = _look_up(support, moments, error, c, d, half)
+            score, noise, unit, free, newton = _look_up(problem, c, d, half)
             warm[exists] = newton[exists]
             above = exists & free & (score > noise)
             equal = exists & free & (np.abs(score) <= noise)
+            tried = equal & (score < 0.0)  # the moments as they stand have an answer
             order[above] = d
             excess[above] = (score * unit)[above]
             entropy[above] = -np.einsum("ij,ij->i", c, moments)[above]
         refused = above
-        index = np.flatnonzero(~above & ~equal)
+        index = np.flatnonzero(~above & (~equal | tried))
         if index.size:
-            part = np.ascontiguousarray(moments[index, : d + 1])
-            found = _descend(support, part, warm[index])
+            found = _descend(problem.columns(index).up_to(d), warm[index])
             steps[:, index] += found.steps, found.evaluations
-            c[index] = 0.0
-            c[index, : d + 1] = found.coefficients
-            exists[index] = found.code == CONVERGED
+            better = (found.code == CONVERGED) | ~equal[index]
+            exists[index[better]] = found.code[better] == CONVERGED
+            c[index[better]] = 0.0
+            c[index[better], : d + 1] = found.named[better]
+            equal[index[better]] = False
         exists[above] = False
+        undecided = equal
     if k % stride:
         refused = exists.copy()
         if exists.any():
-            score, noise, unit, *_ = _look_up(support, moments, error, c, k, True)
+            score, noise, unit, *_ = _look_up(problem, c, k, True)
             refused &= np.abs(score) > noise
             excess[refused] = (score * unit)[refused]
             entropy[refused] = -np.einsum("ij,ij->i", c, moments)[refused]
         elif k == 1:
             refused[:], excess[:], entropy[:] = True, np.inf, np.inf
         order[refused] = k
-    minimum = dual.minimise(support, moments, c, 0)
+    minimum = dual.minimise(problem, c, 0)
+    own = np.zeros(columns, bool)
+    if k % stride == 0 and index.size:
+        own[index] = found.own & better
+        minimum.put(index[own[index]], found.pick(own[index]))
     minimum.steps[:], minimum.evaluations[:] = steps
     minimum.code[exists & ~refused] = CONVERGED
-    return minimum, refused, order, excess, entropy
+    return minimum, refused, order, excess, entropy, undecided
 
 
-def _look_up(support, moments, error, c, d, half):
+def _look_up(problem, c, d, half):
     """(excess of m_d in standard units, its noise, the unit in t^d, may it decide?, Newton's next
     c).
 
     All under exp(c·φ), whose moments below d are the given ones, so that Newton at degree d moves
     along the one polynomial of degree d alone.
     """
-    expected, P = dual.look_ahead(support, c[:, : d + 1], d)
-    gap = moments[:, : d + 1] - expected
-    blur = error[:, : d + 1] + SOLVER_ROUNDING * np.maximum(1.0, np.abs(expected))
+    expected, P = dual.look_ahead(problem, c[:, : d + 1], d)
+    gap = problem.moments[:, : d + 1] - expected
+    blur = problem.error[:, : d + 1] + SOLVER_ROUNDING * np.maximum(1.0, np.abs(expected))
     row = P[:, d]
-    lead = np.prod(support.basis.recurrence(d)[0])  # leading coefficient of φ_d
+    lead = np.prod(problem.recurrences(d)[:, 0], axis=1)  # leading coefficient of φ_d
     along = np.einsum("ij,ij->i", row, gap)
     score = np.sign(row[:, d] * lead) * along
     newton = c[:, : d + 1] + np.nan_to_num(along[:, None] * row)

@@ -337,7 +337,8 @@ class Feasibility:
         """max_j |E[φ_j] under the atoms − m_j|."""
         t, weights = self.atoms(column)
         given = self.moments[column]
-        return float(abs(weights @ self.basis.evaluate(t, given.shape[0] - 1) - given).max())
+        phi = self.basis[column].evaluate(t, given.shape[0] - 1)
+        return float(abs(weights @ phi - given).max())
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -377,7 +378,7 @@ class ContinuousFeasibility(Feasibility):
                 root = float(self.ratio[column]) ** -0.5
                 double += [-root, root]
         return Witness(
-            self.basis,
+            self.basis[column],
             tuple(float(x) for x in sorted(double)),
             lower,
             upper,
@@ -411,7 +412,12 @@ class ContinuousFeasibility(Feasibility):
             lower = base % 2
         inner = tuple(float(x) for x in t[lower : len(t) - upper])
         q = Witness(
-            self.basis, inner, lower, upper, moments=self.moments[column], error=self.error[column]
+            self.basis[column],
+            inner,
+            lower,
+            upper,
+            moments=self.moments[column],
+            error=self.error[column],
         )
         largest = max(abs(c) for c in q._exact_coefficients(inner, (), number=float))
         room = max(self.margin[column], 0.0) + self.tolerance[column]
@@ -434,7 +440,7 @@ class ContinuousFeasibility(Feasibility):
         if self.basis.name == "chebyshev":
             diagonal, squares = kernels.interval_jacobi(m, base, side)
         else:
-            recurrence = self.basis.recurrence(m.shape[0] - 1)
+            recurrence = self.basis[column].recurrence(m.shape[0] - 1)
             half = self.basis.name == "laguerre"
             diagonal, squares = kernels.unbounded_jacobi(m, recurrence, base, half)
         t, vectors = scipy.linalg.eigh_tridiagonal(diagonal, np.sqrt(np.maximum(squares, 0.0)))
@@ -473,7 +479,7 @@ class DiscreteFeasibility(Feasibility):
 def examine(basis, moments, error):
     """Does any distribution on the basis' support have these moments?
 
-    basis            CHEBYSHEV: [−1, 1], LAGUERRE: [0, ∞), HERMITE: the line
+    basis            CHEBYSHEV: [−1, 1], LAGUERRE (of any shapes): [0, ∞), HERMITE: the line
     moments, error   (columns, k+1): E[φ_j], moments[:, 0] = 1, and what each may be off by; 0 means
                      exact, half an ulp is the least for a number that was rounded
 
@@ -486,7 +492,8 @@ def examine(basis, moments, error):
         result = kernels.examine_interval(moments, error)
     else:
         half = basis.name == "laguerre"
-        result = kernels.examine_unbounded(moments, error, basis.recurrence(max(k, 1)), half)
+        recurrences = basis.recurrences(max(k, 1), moments.shape[0])
+        result = kernels.examine_unbounded(moments, error, recurrences, half)
     verdict, order, margin, tolerance, form, ratio, excess = result
     feasibility = ContinuousFeasibility(
         basis, moments, error, verdict, order, margin, tolerance, excess, form, ratio

@@ -19,6 +19,7 @@ import dataclasses
 import numpy as np
 
 from maxent._kernels.conversion import power_to_basis
+from maxent.basis import Basis
 from maxent.sketch import real_array
 from maxent.support import NARROWEST, Discrete, Interval, Support, as_support
 from maxent.transform import NONE, Transform
@@ -34,8 +35,7 @@ CONSTANT_MARGIN = 2.0**-10
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class MomentProblem:
-    """moments, error (columns, k+1) in the support's basis; loc, scale (columns,): x = loc +
-    scale·t.
+    """moments, error (columns, k+1) in `basis`; loc, scale (columns,): x = loc + scale·t.
 
     finite (columns,): False where data or moments hold NaN or infinity.
     samples (columns,): of data, how many values, or (Σw)²/Σw² (Kish 1965); else None.
@@ -55,12 +55,38 @@ class MomentProblem:
     scale: np.ndarray
     finite: np.ndarray
     batch_shape: tuple
+    basis: Basis
     samples: np.ndarray | None = None
     transform: Transform = NONE
 
     @property
     def degree(self):
         return self.moments.shape[1] - 1
+
+    def columns(self, index):
+        """The problem of some columns only, as a flat batch."""
+        return dataclasses.replace(
+            self,
+            moments=np.ascontiguousarray(self.moments[index]),
+            error=np.ascontiguousarray(self.error[index]),
+            loc=self.loc[index],
+            scale=self.scale[index],
+            finite=self.finite[index],
+            batch_shape=(len(index),),
+            basis=self.basis[index],
+        )
+
+    def up_to(self, degree):
+        """The problem of the first moments only."""
+        return dataclasses.replace(
+            self,
+            moments=np.ascontiguousarray(self.moments[:, : degree + 1]),
+            error=np.ascontiguousarray(self.error[:, : degree + 1]),
+        )
+
+    def recurrences(self, k):
+        """Of the basis of every column: (columns, 3, k)."""
+        return self.basis.recurrences(k, self.moments.shape[0])
 
     @classmethod
     def from_moments(cls, moments, support, kind="raw"):
@@ -101,10 +127,11 @@ class MomentProblem:
             loc, scale = support.frame(zero, zero)
             basis_moments, error = given, HALF_ULP * np.abs(given)
             error[:, 0] = 0.0
+            basis = support.basis
         else:
             with np.errstate(all="ignore"):  # what overflows comes out as an infinite error
-                basis_moments, error, loc, scale = _from_powers(given, support, kind)
-        return cls(support, basis_moments, error, loc, scale, finite, batch_shape)
+                basis_moments, error, loc, scale, basis = _from_powers(given, support, kind)
+        return cls(support, basis_moments, error, loc, scale, finite, batch_shape, basis)
 
     @classmethod
     def from_source(cls, source, degree, support=None, nan_policy="raise"):
@@ -136,17 +163,30 @@ class MomentProblem:
             _check_columns(support, source.batch_shape)
             support = _transformed(support, source.transform)
             _check_inside(support, source, low, high, finite)
-        loc, scale = _frame(support, mean, variance)
+        loc, scale, basis = _frame(support, mean, variance, degree)
         moments = np.zeros((len(notes), degree + 1))
         error = np.zeros_like(moments)
         moments[:, 0] = 1.0
         index = np.flatnonzero(finite)
         if index.size:
             part = source.pick(index)
-            moments[index], error[index] = part.moments(support, loc[index], scale[index], degree)
+            moments[index], error[index] = part.moments(
+                support, basis[index], loc[index], scale[index], degree
+            )
         size = source.effective_size()
-        problem = cls(support, moments, error, loc, scale, finite, source.batch_shape, size)
-        return dataclasses.replace(problem, transform=source.transform), notes
+        problem = cls(
+            support,
+            moments,
+            error,
+            loc,
+            scale,
+            finite,
+            source.batch_shape,
+            basis,
+            size,
+            source.transform,
+        )
+        return problem, notes
 
 
 def _transformed(support, transform):
@@ -181,11 +221,13 @@ def _fault(count, low, high, variance):
     return None
 
 
-def _frame(support, mean, variance):
+def _frame(support, mean, variance, degree):
+    """(loc, scale, basis)."""
     loc, scale = support.frame(mean, variance)
     return (
         np.ascontiguousarray(np.ravel(loc), dtype=float),
         np.ascontiguousarray(np.ravel(scale), dtype=float),
+        support.basis_for(mean, variance) if degree > 1 else support.basis,
     )
 
 
@@ -211,14 +253,21 @@ def _from_powers(given, support, kind):
             error[:, 1] /= unit
             error[negative, 3:] = np.inf
             power[negative, 3:] = 0.0
-    loc, scale = _frame(support, mean, variance)
+    loc, scale, basis = _frame(support, mean, variance, size - 1)
     error[:, 0] = 0.0
-    moments, error = power_to_basis(
-        power, error, (loc - centre) / unit, scale / unit, support.basis.recurrence(size - 1)
-    )
+    place, width = (loc - centre) / unit, scale / unit
+    if basis is support.basis:
+        moments, error = power_to_basis(power, error, place, width, basis.recurrence(size - 1))
+    else:
+        moments = np.empty_like(power)
+        for j, rows in enumerate(basis.recurrences(size - 1, columns)):
+            one = slice(j, j + 1)
+            moments[one], error[one] = power_to_basis(
+                power[one], error[one], place[one], width[one], rows
+            )
     moments[:, 0] = 1.0
     error[:, 0] = 0.0
-    return moments, error, loc, scale
+    return moments, error, loc, scale, basis
 
 
 def _check_columns(support, batch_shape):

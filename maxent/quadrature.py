@@ -6,6 +6,7 @@ Every rule is exact for polynomials up to a known degree, with respect to
     clenshaw_curtis    dt on [-1, 1], with both ends     n - 1
     gauss_hermite      exp(-t²/2)/√(2π) dt on the line   2n - 1
     gauss_laguerre     exp(-t) dt on [0, ∞)              2n - 1
+    gauss              the weight of a recurrence        2n - 1
 
 `panel_rule(k)` is what the adaptive panels of `_kernels.panels` need for exponents of degree k.
 """
@@ -106,6 +107,21 @@ def integrate(function, edges, error):
         if a.size > MOST_PANELS:
             break
     return np.nan, np.nan
+
+
+def gauss(recurrences):
+    """n nodes and weights, (columns, n), for the weights of which the polynomials with those
+    recurrences (columns, 3, n) are orthonormal (Golub & Welsch 1969); the weights sum to 1.
+    """
+    a, b, d = np.moveaxis(recurrences, 1, 0)
+    n = a.shape[1]
+    matrix = np.zeros((a.shape[0], n, n))
+    j = np.arange(n)
+    matrix[:, j, j] = -b / a
+    side = np.abs(d[:, 1:] / a[:, 1:])
+    matrix[:, j[1:], j[:-1]] = side
+    t, vectors = np.linalg.eigh(matrix)
+    return t, vectors[:, 0, :] ** 2
 
 
 @lru_cache(maxsize=64)

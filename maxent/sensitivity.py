@@ -78,7 +78,7 @@ class _Column:
             self.gauss, nodes = None, 1
             self.left = self.right = t
         Q = self._arnoldi(t, p)
-        self.P = self._in_basis(support.basis)[1:, 1:]
+        self.P = self._in_basis(density.basis[j])[1:, 1:]
         self.bend = (p * density.transform.log_slope(loc + scale * t)) @ Q[:, 1:]
         self.slopes = (p * (self.basis.evaluate(t, self.k) @ self.c)) @ Q[:, 1:] + self.bend
         part = (p[:, None] * Q).reshape(-1, nodes, self.k + 1).sum(axis=1)
@@ -444,12 +444,12 @@ def moment_jacobian(density, kind):
 
 def _in_powers(basis, k, loc, scale):
     """Coefficients of φ_i((y - loc)/scale) in powers of y: (columns, k+1, k+1)."""
-    a, b, d = basis.recurrence(k)
+    a, b, d = basis.recurrences(k, loc.size).transpose(1, 2, 0)
     out = np.zeros((loc.size, k + 1, k + 1))
     out[:, 0, 0] = 1.0
     for i in range(k):
         out[:, i + 1] = (b[i] - a[i] * loc / scale)[:, None] * out[:, i]
         out[:, i + 1, 1:] += (a[i] / scale)[:, None] * out[:, i, :-1]
         if i:
-            out[:, i + 1] -= d[i] * out[:, i - 1]
+            out[:, i + 1] -= d[i][:, None] * out[:, i - 1]
     return out

@@ -37,6 +37,7 @@ NUMBERS = (
 # a density counts there only if it meets them this closely. (Densities that the solver found for
 # atoms alone were off by 6e-12 and more.)
 BELIEVED_ON_BOUNDARY = 3e-12
+UNDECIDED = "the rounding of the moments leaves open whether the entropy has a maximum"
 BLOCK = 128  # columns that a thread is worth
 AUTO_DEGREE = 12  # degrees that `degree="auto"` tries
 MOST_ROWS = 1024  # columns in one go: the shortest piece of work is handed out last
@@ -108,7 +109,7 @@ def _chosen(source, support, nan_policy, throw):
     n = whole.samples
     found, score = [], []
     for k in range(1, most + 1):
-        problem = _truncated(whole, k)
+        problem = whole.up_to(k)
         findings = _find(problem, notes)
         with np.errstate(all="ignore"):
             entropy = -np.einsum("cj,cj->c", findings.coefficients, problem.moments)
@@ -134,22 +135,12 @@ def fit_highest(source, degree, nan_policy):
         failed = np.flatnonzero(whole.finite & (total.code != Status.SOLVED.value))
         if not failed.size:
             break
-        part = _columns(_truncated(whole, k), failed)
+        part = whole.up_to(k).columns(failed)
         findings = _find(part, [notes[j] for j in failed])
         for i in np.flatnonzero(findings.code == Status.SOLVED.value):
             total.take(failed[i], findings, i, degree)
             degrees[failed[i]] = k
     return _density(whole, total, False, degrees)
-
-
-def _truncated(problem, degree):
-    """The problem with fewer moments."""
-    rows = slice(0, degree + 1)
-    return dataclasses.replace(
-        problem,
-        moments=np.ascontiguousarray(problem.moments[:, rows]),
-        error=np.ascontiguousarray(problem.error[:, rows]),
-    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -204,7 +195,7 @@ def check(moments, *, support, kind="raw"):
         )
     inside = [j for j, s in enumerate(status) if s is Status.SOLVED]
     if inside and problem.support.ends != BOUNDED:
-        part = _columns(problem, np.array(inside))
+        part = problem.columns(np.array(inside))
         _, ladder = _minimise(part)
         for i in np.flatnonzero(ladder.refused):
             status[inside[i]] = Status.NO_MAXIMUM
@@ -220,9 +211,9 @@ def _examine(problem):
     support = problem.support
     reference = support.atoms_of_reference()
     if reference is not None:
-        return examine_discrete(support.basis, reference[0], problem.moments, problem.error)
-    parts = _in_blocks(partial(examine, support.basis), problem.moments, problem.error)
-    return parts[0] if len(parts) == 1 else _joined(parts)
+        return examine_discrete(problem.basis, reference[0], problem.moments, problem.error)
+    parts = _in_blocks(examine, problem.basis, problem.moments, problem.error)
+    return parts[0] if len(parts) == 1 else dataclasses.replace(_joined(parts), basis=problem.basis)
 
 
 def _describe(problem, feasibility, j):
@@ -318,6 +309,7 @@ def _density(problem, findings, throw, degrees=None):
         findings.own,
         problem.transform,
         degrees,
+        problem.basis if problem.batch_shape else problem.basis[0],
     )
 
 
@@ -364,7 +356,7 @@ def _take_shortcut(problem, findings):
 
 def _take_the_certain_path(problem, findings):
     index = findings.open()
-    part, support = _columns(problem, index), problem.support
+    part, support = problem.columns(index), problem.support
     minimum, ladder = _minimise(part)
     verdict = certify(part, minimum)
     if support.ends == BOUNDED and support.atoms_of_reference() is None:
@@ -375,6 +367,9 @@ def _take_the_certain_path(problem, findings):
         code[ladder.refused] = Status.NO_MAXIMUM.value
         for i in np.flatnonzero(ladder.refused):
             findings.reasons[index[i]] = partial(_why_no_maximum, part, ladder, i)
+        for i in np.flatnonzero((code == Status.NOT_CONVERGED.value) & ladder.undecided):
+            code[i] = Status.ILL_CONDITIONED.value
+            findings.reasons[index[i]] = UNDECIDED
         for i in np.flatnonzero((code == Status.SOLVED.value) & (minimum.number > 1)):
             findings.reasons[index[i]] = partial(_satellites, part, minimum, i)
     for i in np.flatnonzero((code == Status.SOLVED.value) & minimum.own):
@@ -416,7 +411,7 @@ def _in_blocks(function, *arrays):
     """[function(*rows) for blocks of rows], over threads where there are many: the kernels hold no
     lock.
     """
-    rows, threads = arrays[0].shape[0], config.NUMBA_NUM_THREADS
+    rows, threads = arrays[-1].shape[0], config.NUMBA_NUM_THREADS
     if threads == 1 or rows < 2 * BLOCK:
         return [function(*arrays)]
     size = min(MOST_ROWS, -(-rows // threads))
@@ -435,28 +430,12 @@ def _joined(parts):
     return type(parts[0])(**fields)
 
 
-def _columns(problem, index):
-    """The problem of some columns only, as a flat batch."""
-    support = problem.support
-    return dataclasses.replace(
-        problem,
-        support=support,
-        moments=np.ascontiguousarray(problem.moments[index]),
-        error=np.ascontiguousarray(problem.error[index]),
-        loc=problem.loc[index],
-        scale=problem.scale[index],
-        finite=problem.finite[index],
-        batch_shape=(index.size,),
-    )
-
-
 def _minimise(problem):
     """(Minimum, Ladder or None)."""
-    support = problem.support
-    if support.ends == BOUNDED:
+    if problem.support.ends == BOUNDED:
         start = np.zeros(problem.moments.shape)
-        return dual.minimise(support, problem.moments, start, dual.PLAIN_STEPS), None
-    ladder = existence.minimise(support, problem.moments, problem.error)
+        return dual.minimise(problem, start, dual.PLAIN_STEPS), None
+    ladder = existence.minimise(problem)
     return ladder.minimum, ladder
 
 
@@ -465,8 +444,8 @@ def _try_harder(problem, minimum, verdict):
     index = np.flatnonzero(verdict[0] != Status.SOLVED)
     if not index.size:
         return
-    part = _columns(problem, index)
-    again = dual.minimise_on_interval(problem.support, part.moments)
+    part = problem.columns(index)
+    again = dual.minimise_hard(part)
     second = certify(part, again)
     better = second[0] == Status.SOLVED
     minimum.put(index[better], again.pick(better))

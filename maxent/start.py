@@ -15,16 +15,15 @@ from __future__ import annotations
 import numpy as np
 
 from maxent._kernels.christoffel import unbounded_start
-from maxent._kernels.window import HALF
-from maxent.quadrature import gauss_hermite, gauss_laguerre
+from maxent.quadrature import gauss
 
 
-def first_exponent(support, moments, share):
+def first_exponent(problem, share):
     """-share·K as coefficients (columns, k+1), for interior moments; k even on the line."""
-    k = moments.shape[1] - 1
-    half = support.ends == HALF
-    t, w = (gauss_laguerre if half else gauss_hermite)(k + 2)
-    recs = support.basis.recurrence(k + 1), support.basis.recurrence(k)
-    c = np.zeros(moments.shape)
-    unbounded_start(np.ascontiguousarray(moments), recs, half, share, t, w, c)
+    k = problem.degree
+    recurrences = problem.recurrences(k + 2)
+    t, w = gauss(recurrences)
+    c = np.zeros(problem.moments.shape)
+    long = np.ascontiguousarray(recurrences[:, :, : k + 1])
+    unbounded_start(problem.moments, long, share, t, w, c)
     return c

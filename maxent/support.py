@@ -1,8 +1,8 @@
 """Where a distribution lives, and the affine frame x = loc + scale·t in which it is solved.
 
     Interval [a, b]         t in [-1, 1]    loc = (a+b)/2, scale = (b-a)/2        Chebyshev
-    HalfLine [a, ∞)         t in [0, ∞)     loc = a, scale = E[x] - a             Laguerre
-    HalfLine (-∞, b]        t in [0, ∞)     loc = b, scale = E[x] - b < 0         Laguerre
+    HalfLine [a, ∞)         t in [0, ∞)     loc = a, scale = E[x] - a             Laguerre, of shape
+    HalfLine (-∞, b]        t in [0, ∞)     loc = b, scale = E[x] - b < 0         scale²/Var[x] >= 1
     RealLine                t on the line   loc = E[x], scale = √Var[x]           Hermite
     Discrete points         t in [-1, 1]    the frame of their range              Chebyshev
 
@@ -16,9 +16,10 @@ import dataclasses
 import numpy as np
 
 from maxent._kernels.window import BOUNDED, HALF, LINE
-from maxent.basis import CHEBYSHEV, HERMITE, LAGUERRE
+from maxent.basis import CHEBYSHEV, HERMITE, LAGUERRE, Laguerre
 
 NARROWEST = 4.0 * np.finfo(float).tiny  # the scale of a narrower support has no reciprocal
+MOST_SHAPE = 2.0**40  # beyond, t does not tell the places within the column apart to 1e-10
 
 
 def frame_of(lower, upper):
@@ -42,6 +43,10 @@ class Support:
     def frame(self, mean, variance):
         """(loc, scale), each of mean's shape."""
         raise NotImplementedError
+
+    def basis_for(self, mean, variance):
+        """The basis of columns with that mean and variance, (columns,)."""
+        return self.basis
 
     @property
     def bounds(self):
@@ -155,6 +160,13 @@ class HalfLine(Support):
         wrong = ~(scale > NARROWEST) if self.upward else ~(scale < -NARROWEST)
         unit = 1.0 if self.upward else -1.0
         return np.full(mean.shape, float(self.end)), np.where(wrong, unit, scale)
+
+    def basis_for(self, mean, variance):
+        """Far from the end, in terms of its width, a column has a gamma law's polynomials."""
+        with np.errstate(all="ignore"):
+            shape = (mean - self.end) ** 2 / variance
+        known = np.isfinite(shape) & (variance > 0)
+        return Laguerre("laguerre", np.where(known, np.clip(shape, 1.0, MOST_SHAPE), 1.0))
 
     def __repr__(self):
         return f"[{self.end:.6g}, inf)" if self.upward else f"(-inf, {self.end:.6g}]"

@@ -13,6 +13,7 @@ from numpy.polynomial import chebyshev, legendre
 import maxent
 from maxent._kernels.certain import certain_columns
 from maxent._kernels.descent import CONVERGED
+from maxent._kernels.window import BOUNDED
 from maxent.basis import CHEBYSHEV
 from maxent.quadrature import panel_rule
 
@@ -28,8 +29,9 @@ def solve(m, limit=STEPS):
     R, y = np.zeros((columns, 3, k)), np.zeros((columns, k + 1))
     codes, info = np.zeros(columns, np.int64), np.zeros((columns, 7))
     peaks, number = np.zeros((columns, 24)), np.zeros(columns, np.int64)
-    rec, rule = CHEBYSHEV.recurrence(k), panel_rule(k)
-    certain_columns(m, rec, rule, limit, R, y, codes, info, peaks, number)
+    recs, starts = CHEBYSHEV.recurrences(k, columns), np.zeros((columns, 1, k + 1))
+    rule = panel_rule(k)
+    certain_columns(m, recs, BOUNDED, starts, rule, limit, R, y, codes, info, peaks, number)
     return R, y, codes, info, [row[:n] for row, n in zip(peaks, number, strict=True)]
 
 

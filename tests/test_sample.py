@@ -20,7 +20,8 @@ UNITS = Interval(-1.0, 1.0)
 def moments(table, degree=6, weights=None, support=UNITS):
     sample = Sample.of(table, weights)
     _, low, high, mean, variance = sample.spread()
-    return sample.moments(support, *support_frame(support, low, high, mean, variance), degree)[0]
+    frame = support_frame(support, low, high, mean, variance)
+    return sample.moments(support, support.basis, *frame, degree)[0]
 
 
 def support_frame(support, low, high, mean, variance):
@@ -116,7 +117,7 @@ def test_half_line_and_line_by_their_own_recurrences(table):
     for support in (HalfLine(0.0), RealLine()):
         loc, scale = support.frame(x.mean(keepdims=True), x.var(keepdims=True))
         want = support.basis.evaluate((x - loc) / scale, 5).mean(axis=0)
-        got = Sample.of(x).moments(support, loc, scale, 5)[0][0]
+        got = Sample.of(x).moments(support, support.basis, loc, scale, 5)[0][0]
         np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-14)
 
 

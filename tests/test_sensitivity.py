@@ -8,6 +8,7 @@ import pytest
 
 import maxent
 from maxent import dual
+from maxent.problem import MomentProblem
 from tests.problems import SOLVABLE
 
 INF = np.inf
@@ -110,7 +111,11 @@ def test_coefficients_in_a_frame_that_stays_where_it_is(name):
             moved = m.copy()
             moved[0, i] += sign * h
             start = density.coefficients[None].copy()
-            ends.append(dual.minimise(density.domain, moved, start).coefficients[0, 1:])
+            zero = np.zeros(1)
+            problem = MomentProblem(
+                density.domain, moved, zero, zero, zero, np.ones(1, bool), (1,), density.basis
+            )
+            ends.append(dual.minimise(problem, start).coefficients[0, 1:])
         np.testing.assert_allclose((ends[0] - ends[1]) / (2 * h), slope[:, i - 1], rtol=1e-5)
 
 

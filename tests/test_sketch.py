@@ -161,7 +161,7 @@ def test_widening_is_the_same_as_having_known_the_range(parts, wide):
     ends = np.array([-2e12 * wide, 2e12 * wide])
     merged = sum(Sketch.of(v, 9) for v in (x, ends) if v.size)
     every = np.append(x, ends)
-    t = (every / 2e12 / wide).astype(np.longdouble)
+    t = (every / (2e12 * wide)).astype(np.longdouble)
     expected = [np.cos(j * np.arccos(t)).mean() for j in range(10)]
     np.testing.assert_allclose(
         merged.chebyshev_moments(), np.array(expected, dtype=float), atol=2e-13

@@ -120,7 +120,7 @@ def test_not_converged_is_reached(monkeypatch):
     """Only a solver that is cut short gets there; it says so and gives no density."""
     monkeypatch.setattr(maxent.dual.shortcut, "__defaults__", (1,))
     monkeypatch.setattr(maxent.dual, "PLAIN_STEPS", 1)
-    monkeypatch.setattr(maxent.dual.minimise_on_interval, "__defaults__", (1,))
+    monkeypatch.setattr(maxent.dual.minimise_hard, "__defaults__", (None, 1))
     m = np.array([1, -0.43, -0.43, 0.52, -0.14])  # near the Chebyshev moments of a beta law
     density = maxent.solve(m, support=(-1, 1), kind="chebyshev", throw=False)
     assert density.certificate.status is Status.NOT_CONVERGED

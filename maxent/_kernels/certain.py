@@ -1,4 +1,4 @@
-"""Certain columns on an interval: narrow spikes, satellites, layers; to rounding, in few steps.
+"""Certain columns: narrow spikes, satellites, layers; to rounding, in few steps.
 
 The exponent is kept as  q = sum_j y_j phi_j  in the polynomials phi orthonormal under exp(q)
 itself, given by their recurrence R (`_kernels.stieltjes`): the answer is (R, y). Its coefficients
@@ -12,15 +12,17 @@ Degrees count up to the first whose floor is above a trusted size, and of g_j on
 f_j is a reason to move, until nothing else is left to do.  If then a moment is still off, g_j moves
 on as long as it moves a moment by more than is wanted: T_i = sum_j (P^-1)_ij phi_j.
 
-The descent starts where Burg's spectrum has its peaks.  With A(z) the prediction polynomial of
-order n of the moments taken as autocorrelations, the mean of |A(e^(i theta))|^2 is E, the error of
-prediction (Levinson 1947, Burg 1975), so that q = -alpha |A|^2 / E, a polynomial of degree n, has
+On an interval the descent starts where Burg's spectrum has its peaks.  With A(z) the prediction
+polynomial of order n of the moments taken as autocorrelations, the mean of |A(e^(i theta))|^2 is E,
+the error of prediction (Levinson 1947, Burg 1975), so that q = -alpha |A|^2 / E, a polynomial of
+degree n, has
 
     D = log ∫ exp(q) + alpha,
 
-and the least D over n and a few alpha is taken.  From there every step is Newton's where that is
-to be believed, otherwise that of the model in `_kernels.lumps`, and it is accepted by the slope of
-D at its end: D itself is a difference of numbers too large to show the last digits.
+and the least D over n and a few alpha is taken; elsewhere the caller says where to start.  From
+there every step is Newton's where that is to be believed, otherwise that of the model in
+`_kernels.lumps`, and it is accepted by the slope of D at its end: D itself is a difference of
+numbers too large to show the last digits.
 """
 
 import math
@@ -30,7 +32,7 @@ import numpy as np
 from numba import njit
 
 from .descent import CONVERGED, OUT_OF_STEPS, STALLED, summits
-from .dual import dot
+from .dual import dot, dot3
 from .lumps import (
     MOST_CLUSTERS,
     MOST_TERMS,
@@ -44,6 +46,7 @@ from .lumps import (
 from .panels import place, survey
 from .recurrence import table
 from .stieltjes import expand, mean_of, project, stieltjes, sum_series
+from .window import BOUNDED, window
 
 MOST_PANELS = 256
 MOST_GAPS = 256
@@ -67,7 +70,7 @@ ENOUGH_WORSE = 2
 HOPELESS = 1e3
 # The floor up to which a degree counts.  It is cut to a tenth after so many steps, and wherever a
 # step came to less than STUCK of its length, which may be so often.
-# One value for each attempt, the last of which starts from the uniform density.
+# One value for each attempt, the last of which starts from the uniform density on an interval.
 TRUST = (0.01, 1.0, 0.01)
 PATIENCE = 12
 STUCK = 0.02
@@ -101,7 +104,8 @@ MODEL_CUTS, NEWTON_CUTS = 4, 12
 Work = namedtuple(
     "Work",
     "t w p q change share label own phi centred left right gap_left gap_right gap_t gap_w gap_q "
-    "gap_change gap_own high_at high low R R_before mu noise g y kept x trial c A before first",
+    "gap_change gap_own high_at high low R R_before mu noise size g y kept x trial c A before "
+    "first",
 )
 
 
@@ -145,20 +149,24 @@ def allocate(k, nodes):
         np.empty(k + 1),
         np.empty(k + 1),
         np.empty(k + 1),
+        np.empty(k + 1),
         np.empty(MOST_CLUSTERS + 1, np.int64),
     )
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def lay(c, rec, rule, depth, error, work):
+def lay(c, rec, ends, rule, depth, error, work):
     """Nodes for exp(sum c_j phi_j): returns (their number or -1, largest exponent, gaps)."""
     points, weights, local_points, local_transform = rule
     left, right = work.left, work.right
+    lo, hi = window(c, rec, ends, depth)
+    if not lo < hi:
+        return -1, np.inf, 0
     count, peak, gaps = survey(
         c,
         rec,
-        -1.0,
-        1.0,
+        lo,
+        hi,
         depth,
         points.shape[0],
         local_points,
@@ -236,7 +244,7 @@ def spectrum(A, order, scale, c):
 @njit(cache=True, nogil=True, error_model="numpy")
 def integral(c, rec, rule, work):
     """log ∫ exp(sum c_j T_j) to a few digits; NaN where the panels do not suffice."""
-    n, peak, _ = lay(c, rec, rule, START_DEPTH, START_ERROR, work)
+    n, peak, _ = lay(c, rec, BOUNDED, rule, START_DEPTH, START_ERROR, work)
     if n < 0:
         return np.nan
     table(work.t, n, rec, work.phi)
@@ -308,7 +316,8 @@ def normalise(n, watched, work):
 def gradient(n, trust, aim, work):
     """g and the aim mu it is counted from; returns (decrement, its floor, degrees that count).
 
-    With an aim > 0, P^-1 in work.high, g_j is left alone while it moves no moment by that.
+    With an aim > 0, P^-1 in work.high, g_j is left alone while it moves no moment by that share of
+    its size, T_i = sum_j (P^-1)_ij phi_j.
     """
     mu, noise, g = work.mu, work.noise, work.g
     k = g.shape[0] - 1
@@ -321,7 +330,7 @@ def gradient(n, trust, aim, work):
         if aim > 0.0:
             most = 0.0
             for i in range(j, k + 1):
-                most = max(most, abs(work.high[i, j]))
+                most = max(most, abs(work.high[i, j]) / work.size[i])
             slack = aim / most
             if not slack < LARGEST:
                 break
@@ -359,11 +368,13 @@ def doubt(n, used, work):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def moment_error(m, rec, n, work):
-    """Largest |E[T_j] - m_j| on the nodes."""
+    """Largest |E[T_j] - m_j| / max(1, √E[T_j²]) on the nodes."""
     table(work.t, n, rec, work.phi)
     worst = 0.0
     for j in range(1, m.shape[0]):
-        worst = max(worst, abs(dot(work.p, work.phi[j], n) - m[j]))
+        row = work.phi[j]
+        size = max(1.0, math.sqrt(dot3(work.p, row, row, n)))
+        worst = max(worst, abs(dot(work.p, row, n) - m[j]) / size)
     return worst
 
 
@@ -452,7 +463,7 @@ def fall(x, g):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def search(rule, error, decrement, used, modelled, terms, clusters, work, lumps, scratch):
+def search(ends, rule, error, decrement, used, modelled, terms, clusters, work, lumps, scratch):
     """Go from y along x as far as the slope of D allows, to work.trial and its nodes.
 
     Returns (nodes or -1, gaps, evaluations, length).
@@ -470,7 +481,7 @@ def search(rule, error, decrement, used, modelled, terms, clusters, work, lumps,
         slope = -decrement * decrement
     while True:
         trial[:] = y + length * x
-        n, peak, gaps = lay(trial, work.R, rule, DEPTH, error, work)
+        n, peak, gaps = lay(trial, work.R, ends, rule, DEPTH, error, work)
         evaluations += 1
         if n > 0:
             table(work.t, n, work.R, work.own)
@@ -509,18 +520,22 @@ def search(rule, error, decrement, used, modelled, terms, clusters, work, lumps,
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def attempt(m, rec, rule, limit, trust, cap, R, y, info, work, lumps, scratch):
-    """One descent from a start of order `cap` at most.
+def attempt(m, rec, ends, rule, limit, trust, cap, R, y, info, work, lumps, scratch):
+    """One descent from a start of order `cap` at most, or elsewhere than on an interval from
+    work.c.
 
     R, y and info are replaced by anything with a lower moment error.  Returns (code, a lower cap
     with which to begin again or -1); work is added to info.
     """
     nodes = rule[0].shape[0]
     k = m.shape[0] - 1
-    order, evaluations = start(m, rec, rule, cap, work)
-    info[1] += evaluations + 1
+    order = 0
+    if ends == BOUNDED:
+        order, evaluations = start(m, rec, rule, cap, work)
+        info[1] += evaluations
+    info[1] += 1
     error = ROUGH
-    n, _, gaps = lay(work.c, rec, rule, DEPTH, error, work)
+    n, _, gaps = lay(work.c, rec, ends, rule, DEPTH, error, work)
     if n < 0:
         return STALLED, order - 2
     table(work.t, n, rec, work.phi)
@@ -549,6 +564,11 @@ def attempt(m, rec, rule, limit, trust, cap, R, y, info, work, lumps, scratch):
             trust *= 0.1
         if aim > 0.0:
             expand(work.R, rec, work.high)
+            for i in range(k + 1):
+                total = 0.0
+                for j in range(i + 1):
+                    total += work.high[i, j] * work.high[i, j]
+                work.size[i] = max(1.0, math.sqrt(total))
         decrement, floor, used = gradient(n, trust, aim, work)
         if steps == 0 and order > 0 and not decrement < HOPELESS:
             return STALLED, order - 2
@@ -583,7 +603,7 @@ def attempt(m, rec, rule, limit, trust, cap, R, y, info, work, lumps, scratch):
             work.x[:] = -work.g
         work.R_before[:, :] = work.R
         n, gaps, tried, length = search(
-            rule, error, decrement, used, modelled, terms, clusters, work, lumps, scratch
+            ends, rule, error, decrement, used, modelled, terms, clusters, work, lumps, scratch
         )
         info[0] += 1
         info[1] += tried
@@ -602,15 +622,19 @@ def attempt(m, rec, rule, limit, trust, cap, R, y, info, work, lumps, scratch):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def certain_columns(m, rec, rule, limit, recurrence, y, codes, info, peaks, number):
-    """Every row of m (columns, k+1), Chebyshev moments; rule: `panel_rule(k)`; limit: steps.
+def certain_columns(
+    m, recurrences, ends, starts, rule, limit, recurrence, y, codes, info, peaks, number
+):
+    """Every row of m (columns, k+1), moments in the bases of recurrences (columns, 3, k), which on
+    an interval is Chebyshev's; rule: `panel_rule(k)`; limit: steps.
+
+    starts (columns, attempts, k+1): where to begin, elsewhere than on an interval.
 
     recurrence (columns, 3, k), y (columns, k+1): log p = sum y_j phi_j, phi by that recurrence, the
     best of all attempts.  info (columns, 7): steps, evaluations, decrement, its floor, largest
     moment error on the nodes, degrees that counted, nodes.  peaks[:number], the local maxima.
     """
     k = m.shape[1] - 1
-    basis = rec.copy()
     work = allocate(k, rule[0].shape[0])
     lumps, scratch = allocate_lumps(k)
     for i in range(m.shape[0]):
@@ -620,9 +644,12 @@ def certain_columns(m, rec, rule, limit, recurrence, y, codes, info, peaks, numb
         trial = 0
         cap = k
         while trial < len(TRUST) and info[i, 1] < MOST_EVALUATIONS:
+            if ends != BOUNDED:
+                work.c[:] = starts[i, min(trial, starts.shape[1] - 1)]
             codes[i], cap = attempt(
                 m[i],
-                basis,
+                recurrences[i],
+                ends,
                 rule,
                 limit,
                 TRUST[trial],
@@ -639,7 +666,7 @@ def certain_columns(m, rec, rule, limit, recurrence, y, codes, info, peaks, numb
             if cap < 0:
                 trial += 1
                 cap = 0 if trial == len(TRUST) - 1 else k
-        n, _, _ = lay(out, R, rule, DEPTH, FINE, work)
+        n, _, _ = lay(out, R, ends, rule, DEPTH, FINE, work)
         number[i] = 0
         if n > 0:
             table(work.t, n, R, work.own)

@@ -15,23 +15,24 @@ from .recurrence import table
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def unbounded_start(m, recs, half, share, t, w, c):
-    """For line and half line, columns of m (columns, k+1); t, w: Gauss rule exact to degree 2k.
+def unbounded_start(m, recurrences, share, rules, weights, c):
+    """For line and half line, columns of m (columns, k+1).
 
     Even k = 2n:  Σ_{j<=n} φ̂_j(t)².   Odd k = 2n+1 (half line):  t Σ_{j<=n} κ_j(t)², κ_j
-    orthonormal for t dμ. recs: the recurrences of degree k+1 (for the Jacobi matrix) and k.
+    orthonormal for t dμ. recurrences (columns, 3, k+1); rules, weights (columns, nodes): the Gauss
+    rule of each basis' weight, exact to degree 2k.
     """
-    long, rec = recs
     columns, size = m.shape
     k = size - 1
     n = k // 2
-    nodes = t.shape[0]
-    phi = np.empty((size, nodes))
-    table(t, nodes, rec, phi)
+    nodes = rules.shape[1]
+    phi = np.empty((size + 1, nodes))
     squares_sum = np.empty(nodes)
     before, now = np.empty(nodes), np.empty(nodes)
     given = np.zeros(k + 2)
     for i in range(columns):
+        long, t, w = recurrences[i], rules[i], weights[i]
+        table(t, nodes, long, phi)
         for j in range(size):
             given[j] = m[i, j]
         odd = k % 2

@@ -13,6 +13,9 @@ from .window import window
 CONVERGED, STALLED, OUT_OF_STEPS, NOT_INTEGRABLE = 0, 1, 2, 3
 ARMIJO = 1e-4
 HALVINGS = 40
+NEAR, STEEP = 1e-6, 0.7
+# Too heavy a satellite loses e to the power of 1 a step: the decrement falls to 0.61.
+SLOW = 0.9
 # Converged: the decrement is down to rounding, or this small.
 DECREMENT = 1e-13
 BLURRED = 4.0
@@ -71,7 +74,7 @@ def descend(m, c, rec, ends, rule, fixed, limit, work, P, expected, info):
         if decrement <= max(DECREMENT, BLURRED * blur):
             code = CONVERGED
             break
-        if decrement < 1e-6 and decrement > 0.5 * previous:
+        if decrement < NEAR and decrement > SLOW * previous:
             code = STALLED
             break
         if steps == limit:
@@ -90,6 +93,13 @@ def descend(m, c, rec, ends, rule, fixed, limit, work, P, expected, info):
                 if lower <= d - ARMIJO * length * decrement * decrement + slack + noise:
                     found = True
                     break
+                if decrement < NEAR:  # too small a fall to be seen in D: its slope shows it
+                    rise = 0.0
+                    for j in range(1, k + 1):
+                        rise += step[j] * (dot(p, phi[j], n) - m[j])
+                    if rise <= STEEP * decrement * decrement:
+                        found = True
+                        break
             length *= 0.5
         if not found:
             n, log_z = lay_out(c, rec, ends, rule, fixed, work)
@@ -123,7 +133,7 @@ def summits(n, t, w, p, out):
 def descend_columns(
     m,
     c,
-    rec,
+    recurrences,
     ends,
     rule,
     nodes,
@@ -138,8 +148,8 @@ def descend_columns(
     number,
     edges,
 ):
-    """`descend` for every row of m (columns, k+1); nodes, weights: (n,) of discrete points, or
-    (0,).
+    """`descend` for every row of m (columns, k+1); recurrences: (columns, 3, k); nodes, weights:
+    (n,) of discrete points, or (0,).
 
     Further results of each column: sizes, the root mean squares of phi_j; peaks[:number], the local
     maxima; edges, the window outside of which the density is negligible.
@@ -152,6 +162,7 @@ def descend_columns(
         t[i] = nodes[i]
         w[i] = weights[i]
     for i in range(m.shape[0]):
+        rec = recurrences[i]
         codes[i] = descend(
             m[i], c[i], rec, ends, rule, fixed, limit, work, P[i], expected[i], info[i]
         )
@@ -165,16 +176,18 @@ def descend_columns(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def look_ahead(c, rec, ends, rule, P, expected):
-    """Means and orthonormal polynomials of exp(q), up to the degree of `rec`, for c (columns, k+1).
+def look_ahead(c, recurrences, ends, rule, P, expected):
+    """Means and orthonormal polynomials of exp(q), up to degree k of `recurrences` (columns, 3, k),
+    for c (columns, k+1).
 
-    rec may have a higher degree than q: the coefficients beyond are 0.  Returns nothing for columns
-    whose exp(q) is not integrable: their `expected` is NaN.
+    k may be higher than the degree of q: the coefficients beyond are 0.  Returns nothing for
+    columns whose exp(q) is not integrable: their `expected` is NaN.
     """
-    k = rec.shape[1]
+    k = recurrences.shape[2]
     work = allocate(k, rule[0].shape[0], 0)
     t, _, p, phi, basis, _, _ = work
     for i in range(c.shape[0]):
+        rec = recurrences[i]
         n, _ = spread_out(c[i], rec, ends, rule, work)
         if n <= 0:
             fill(expected[i], np.nan)

@@ -486,8 +486,9 @@ def _chebyshev_row(sh, sl, l, ah, al, bh, bl, k, rec):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def examine_unbounded(moments, error, recurrence, half):
-    """Moments (columns, k+1) in the basis of `recurrence`, on [0, ∞) if `half`, else on the line.
+def examine_unbounded(moments, error, recurrences, half):
+    """Moments (columns, k+1) in bases of `recurrences` (columns, 3, k), on [0, ∞) if `half`, else
+    on the line.
 
     Returns the same as `examine_interval`.
     """
@@ -501,7 +502,6 @@ def examine_unbounded(moments, error, recurrence, half):
     ratio = np.zeros(columns)
     excess = np.zeros(columns)
     rec = np.zeros((6, size + 1))
-    _reciprocals(recurrence, rec)
     sh, sl = np.zeros((3, size + 1)), np.zeros((3, size + 1))
     ph, pl = np.zeros((3, size + 1)), np.zeros((3, size + 1))  # π_l, rolling
     kh, kl = np.zeros(size + 1), np.zeros(size + 1)  # the kernel polynomial K_l
@@ -512,6 +512,8 @@ def examine_unbounded(moments, error, recurrence, half):
     for column in range(columns):
         m = moments[column]
         e = error[column]
+        recurrence = recurrences[column]
+        _reciprocals(recurrence, rec)
         for j in range(size):
             sh[0, j], sl[0, j] = m[j], 0.0
         ph[0, 0], pl[0, 0] = 1.0, 0.0

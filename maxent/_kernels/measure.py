@@ -192,9 +192,18 @@ def measure(c, series, rec, lo, hi, peaks, number, depth, rule, out):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def measure_columns(c, series, rec, ends_lo, ends_hi, peaks, numbers, depth, rule, out):
-    """`measure` for every column; series (columns, 3, k), peaks (columns, most)."""
+def measure_columns(c, series, recurrences, ends_lo, ends_hi, peaks, numbers, depth, rule, out):
+    """`measure` for every column; series, recurrences (columns, 3, k), peaks (columns, most)."""
     for i in range(c.shape[0]):
         measure(
-            c[i], series[i], rec, ends_lo[i], ends_hi[i], peaks[i], numbers[i], depth, rule, out[i]
+            c[i],
+            series[i],
+            recurrences[i],
+            ends_lo[i],
+            ends_hi[i],
+            peaks[i],
+            numbers[i],
+            depth,
+            rule,
+            out[i],
         )

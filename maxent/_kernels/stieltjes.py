@@ -14,7 +14,7 @@ import math
 
 from numba import njit
 
-from .double_double import add, multiply_float
+from .double_double import add, divide, multiply, multiply_float
 from .dual import dot3
 
 # What rounding of the moments to float64 puts into sum_i P_ji m_i, as a share of sum |P_ji m_i|.
@@ -53,8 +53,7 @@ def stieltjes(t, n, p, R, own, moved):
 def mean_of(m, R, rec, high, low, mean, noise):
     """sum_i P_ji m_i into mean[j], what the rounding of m puts into it into noise[j].
 
-    high + low is P in double-double, (k+1, k+1).  Of rec only a and d are used: b = 0, and a a
-    power of two, as in Chebyshev's recurrence, keep the quotients exact.
+    high + low is P in double-double, (k+1, k+1).
     """
     k = m.shape[0] - 1
     high[:, :] = 0.0
@@ -63,11 +62,14 @@ def mean_of(m, R, rec, high, low, mean, noise):
     for j in range(k):
         for i in range(j + 1):
             xh, xl = high[j, i], low[j, i]
-            share = R[0, j] / rec[0, i]
-            accumulate(high, low, j + 1, i + 1, xh, xl, share)
             accumulate(high, low, j + 1, i, xh, xl, R[1, j])
+            share, rest = divide(R[0, j], 0.0, rec[0, i], 0.0)
+            xh, xl = multiply(xh, xl, share, rest)
+            accumulate(high, low, j + 1, i + 1, xh, xl, 1.0)
+            if rec[1, i] != 0.0:
+                accumulate(high, low, j + 1, i, xh, xl, -rec[1, i])
             if i > 0:
-                accumulate(high, low, j + 1, i - 1, xh, xl, share * rec[2, i])
+                accumulate(high, low, j + 1, i - 1, xh, xl, rec[2, i])
         for i in range(j):
             accumulate(high, low, j + 1, i, high[j - 1, i], low[j - 1, i], -R[2, j])
     for j in range(k + 1):

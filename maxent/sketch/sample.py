@@ -138,13 +138,21 @@ class Sample:
         strange = [column[~np.isin(column, support.points)] for column in self.columns]
         return [values[0] if len(values) else None for values in strange]
 
-    def moments(self, support, loc, scale, degree):
+    def moments(self, support, basis, loc, scale, degree):
         """E[phi_j(t)] and their rounding, both (columns, degree+1)."""
         lo, hi = (-1.0, 1.0) if support.basis.name == "chebyshev" else (-np.inf, np.inf)
         if support.basis.name == "laguerre":
             lo = 0.0
-        rec = support.basis.recurrence(degree)
-        sums = self.sums(loc, scale, lo, hi, rec)
+        if basis is support.basis:
+            sums = self.sums(loc, scale, lo, hi, basis.recurrence(degree))
+        else:
+            sums = np.empty((degree + 1, len(loc)))
+            for j in range(len(loc)):
+                one = slice(j, j + 1)
+                part = self.pick(np.array([j])).sums(
+                    loc[one], scale[one], lo, hi, basis[j].recurrence(degree)
+                )
+                sums[:, one] = part
         out = (sums / sums[0]).T
         error = np.full(out.shape, MEAN_ROUNDING) * np.maximum(1.0, np.abs(out))
         error[:, 0] = 0.0

@@ -434,19 +434,20 @@ class Sketch:
             setattr(part, name, getattr(self, name)[index])
         return part
 
-    def moments(self, support, loc, scale, degree):
+    def moments(self, support, basis, loc, scale, degree):
         """E[phi_j((y - loc)/scale)] and what they may be off by, both (columns, degree+1)."""
         if degree > self.degree:
             raise ValueError(f"the sketch holds {self.degree} moments, fewer than {degree}")
         old_loc, old_scale = frame_of(*self._range.T)
         alpha, beta = old_scale / scale, (old_loc - loc) / scale
-        rec = support.basis.recurrence(degree)
         out = np.empty((self.size, degree + 1))
         error = np.empty_like(out)
-        expand(self._sums, alpha, beta, rec, out, error)
+        for j, rec in enumerate(basis.recurrences(degree, self.size)):
+            one = slice(j, j + 1)
+            expand(self._sums[one], alpha[one], beta[one], rec, out[one], error[one])
         mass = self._mass[:, :1]
         out, error = out / mass, error / mass
-        exact = (alpha == 1.0) & (beta == 0.0) & (support.basis is CHEBYSHEV)
+        exact = (alpha == 1.0) & (beta == 0.0) & (basis is CHEBYSHEV)
         error[exact] = 0.0
         error = np.maximum(error, MEAN_ROUNDING * np.maximum(1.0, np.abs(out)))
         out[:, 0], error[:, 0] = 1.0, 0.0
