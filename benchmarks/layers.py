@@ -1,0 +1,150 @@
+"""Moment matching against batch normalisation on the same tensors.
+
+    python -m benchmarks.layers [--quick] [--device cuda] [--peer-path CLONE] [--output FOLDER]
+    python -m benchmarks.layers --table      the table of docs/moment_matching.md, from the results
+
+Rows: the solve alone, forward, forward and backward, evaluation, evaluation of the frozen layer.
+All contenders of a row take turns, a round each, and the best round counts, so that a busy machine
+disturbs all of them alike: read ratios, not milliseconds. On the CPU one thread and its processor
+time; on another device the clock, between synchronisations. "floor" is the traffic of a forward and
+backward pass that reads x, y's gradient and writes y and x's gradient once, in multiples of x.
+`--peer-path` takes a clone of NormalNorm, whose noise is switched off.
+"""
+
+import argparse
+import datetime
+import importlib
+import json
+import platform
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from torch_bridge import MomentMatch
+from torch_bridge.moment_matching import moments_of, squash, standard_frame
+from torch_bridge.ops.dual_solve import dual_solve
+
+HERE = Path(__file__).parent
+FLOOR = 4  # x, y, and the gradients of both
+SHAPES = [(1024, 64), (1024, 512), (256, 64), (256, 4096), (8192, 1024), (1_000_000, 16),
+          (128, 64, 32, 32)]
+QUICK = SHAPES[:2]
+
+
+def peer(path, features):
+    """NormalNorm's layer for (N, C), without its noise; None where there is no clone."""
+    if path is None:
+        return None
+    sys.path.insert(0, str(path))
+    module = importlib.import_module("layers")
+    return module.BatchNormalNorm1d(features, noise_train=0.0)
+
+
+def clock(device):
+    if device.type == "cpu":
+        return time.thread_time()
+    torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def best_of(works, rounds, device):
+    """name -> milliseconds of the best round."""
+    best = dict.fromkeys(works, float("inf"))
+    for turn in range(rounds + 1):
+        for name, work in works.items():
+            start = clock(device)
+            work()
+            if turn:  # the first round compiles
+                best[name] = min(best[name], 1e3 * (clock(device) - start))
+    return best
+
+
+def measure(shape, device, rounds, peer_path):
+    torch.manual_seed(0)
+    features = shape[1]
+    x = torch.randn(shape, device=device, requires_grad=True)
+    g = torch.randn_like(x)
+    rank_free = MomentMatch(features, device=device)
+    norm = (torch.nn.BatchNorm1d if x.ndim == 2 else torch.nn.BatchNorm2d)(features, device=device)
+    layers = {"moment_match": rank_free, "batch_norm": norm}
+    other = peer(peer_path, features) if x.ndim == 2 else None
+    if other is not None:
+        layers["normal_norm"] = other.to(device)
+
+    def both(layer):
+        x.grad = None
+        layer(x).backward(g)
+
+    rows = {}
+    rows["forward"] = best_of({k: lambda f=f: f(x) for k, f in layers.items()}, rounds, device)
+    rows["step"] = best_of({k: lambda f=f: both(f) for k, f in layers.items()}, rounds, device)
+    with torch.no_grad():
+        for layer in layers.values():
+            layer.eval()
+        rows["evaluation"] = best_of(
+            {k: lambda f=f: f(x) for k, f in layers.items()}, rounds, device
+        )
+        frozen = {"moment_match": rank_free.freeze(), "batch_norm": norm}
+        rows["frozen"] = best_of({k: lambda f=f: f(x) for k, f in frozen.items()}, rounds, device)
+        columns = x.detach().movedim(1, -1).reshape(-1, features)[:4096, :, None]
+        m = moments_of(squash(standard_frame(columns, 1e-5)[0]), 6)
+        rows["solve"] = best_of({"moment_match": lambda: dual_solve(m)}, rounds, device)
+    found = {"shape": list(shape), "values": x.numel(), "milliseconds": rows}
+    per_column = rows["step"]["moment_match"] / features
+    return found | {"step_per_column_ms": per_column, "floor": FLOOR}
+
+
+def table(record):
+    """The results as the lines of a Markdown table."""
+    lines = [
+        "| values | step, ms a column | step, × BatchNorm | forward, × | evaluation, × | frozen, × "
+        "| solve, µs a column |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in record["rows"]:
+        spent = row["milliseconds"]
+        ratio = {
+            part: spent[part]["moment_match"] / spent[part]["batch_norm"]
+            for part in ("step", "forward", "evaluation", "frozen")
+        }
+        name = " × ".join(map(str, row["shape"]))
+        solve = 1e3 * spent["solve"]["moment_match"] / row["shape"][1]
+        cells = [name, f"{row['step_per_column_ms']:.3f}"]
+        cells += [f"{ratio[part]:.1f}" for part in ("step", "forward", "evaluation", "frozen")]
+        lines.append("| " + " | ".join([*cells, f"{solve:.0f}"]) + " |")
+    return lines
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="two shapes, few rounds")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--peer-path", type=Path, help="a clone of NormalNorm")
+    parser.add_argument("--output", type=Path, default=HERE / "results", help="folder to write to")
+    parser.add_argument("--table", action="store_true", help="print the table of the results")
+    options = parser.parse_args()
+    path = options.output / "layers.json"
+    if options.table:
+        print(*table(json.loads(path.read_text())), sep="\n")
+        return
+    device = torch.device(options.device)
+    if device.type == "cpu":
+        print("on the CPU: one thread, processor time")
+    torch.set_num_threads(1)
+    record = {
+        "date": datetime.date.today().isoformat(), "device": str(device),
+        "processor": platform.processor(), "torch": torch.__version__, "threads": 1, "rows": [],
+    }
+    for shape in QUICK if options.quick else SHAPES:
+        rounds = 3 if options.quick or torch.Size(shape).numel() > 1 << 22 else 9
+        row = measure(shape, device, rounds, options.peer_path)
+        record["rows"].append(row)
+        print(*table({"rows": [row]})[-1:], flush=True)
+    options.output.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(record, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
