@@ -340,3 +340,24 @@ def test_what_cannot_be_said_is_refused():
         solved("line").moments_sensitivity("chebyshev")
     with pytest.raises(ValueError, match="quantiles of Discrete support jump"):
         die.standard_error(samples=9).ppf(0.5)
+
+
+@pytest.mark.slow
+def test_of_a_thousand_intervals_from_ten_thousand_samples_95_percent_cover():
+    rng = np.random.default_rng(0)
+    truth = maxent.solve([1, 0, 0.2, 0.03, 0.09], support=(-1, 1))
+    x, u = (
+        np.array([-0.8, -0.4, 0.0, 0.4, 0.8]),
+        np.array([0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99]),
+    )
+    pdf, ppf = [], []
+    for _ in range(10):
+        fitted = maxent.fit(truth.sample((10_000, 100), rng=rng), 4, support=(-1, 1))
+        bars = fitted.standard_error()
+        error = fitted.pdf(x[:, None]) - truth.pdf(x)[:, None]
+        pdf.append(np.abs(error) <= 1.96 * bars.pdf(x[:, None]))
+        error = fitted.ppf(u[:, None]) - truth.ppf(u)[:, None]
+        ppf.append(np.abs(error) <= 1.96 * bars.ppf(u[:, None]))
+    for covered in (np.concatenate(pdf, axis=1), np.concatenate(ppf, axis=1)):
+        share = covered.mean(axis=1)
+        assert ((share >= 0.93) & (share <= 0.97)).all(), share
