@@ -110,7 +110,7 @@ def ddsketch(x):
         for value in part.tolist():
             other.add(value)
         total.merge(other)
-    bins = sum(np.count_nonzero(s.bins) for s in (total.store, total.negative_store))
+    bins = sum(np.count_nonzero(s.bins) for s in (total._store, total._negative_store))
     return np.array([total.get_quantile_value(u) for u in AT]), 12 * bins + 32
 
 
