@@ -2,6 +2,7 @@
 
     python -m benchmarks.fails_safely --problems 20000
                                       [--seed 0] [--jobs 2] [--families spikes,junk] [--json OUT]
+                                      [--table OUT] [--progress]
 
 Families and their truths: `families.py`. Judging of what comes back as SOLVED: `judge.py`.
 
@@ -280,6 +281,10 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1))
     parser.add_argument("--json", metavar="FILE", help="write every outcome there")
+    parser.add_argument("--table", metavar="FILE", help="write there what is printed")
+    parser.add_argument(
+        "--progress", action="store_true", help="a progress bar even where no terminal is"
+    )
     parser.add_argument(
         "--failures", type=int, default=20, help="how many failures to print (default 20)"
     )
@@ -296,18 +301,32 @@ def main(arguments: list[str] | None = None) -> int:
     if unknown:
         parser.error(f"no family {', '.join(unknown)}; there are {', '.join(FAMILIES)}")
     tasks = plan(options.problems, options.seed, chosen)
-    out = run(tasks, options.jobs, sys.stderr.isatty())
+    start = time.perf_counter()
+    out = run(tasks, options.jobs, options.progress or sys.stderr.isatty())
+    minutes = (time.perf_counter() - start) / 60
     out.sort(key=lambda o: o.seed)
-    print(__doc__.split("\n\n", 3)[3].rstrip() + "\n")
-    print(table(out) + "\n")
-    print("\n".join(summary(out)))
+    lines = [
+        __doc__.split("\n\n", 3)[3].rstrip(),
+        "",
+        f"{len(out)} problems, seed {options.seed}, {options.jobs} jobs, {minutes:.1f} minutes",
+        "",
+        table(out),
+        "",
+        *summary(out),
+    ]
     bad = [o for o in out if o.verdict in ("WRONG", "raised", "wrong refusal", "other reason")]
     bad.sort(key=lambda o: ("WRONG", "raised", "wrong refusal", "other reason").index(o.verdict))
     if bad:
-        print(f"\n{len(bad)} to look at; again with --only:")
+        lines += ["", f"{len(bad)} to look at; again with --only:"]
         for o in bad[: options.failures]:
             place = f"{o.family}:{','.join(map(str, o.seed))}"
-            print(f"  {o.verdict:14s} {place:28s} k = {o.k:2d}  {o.status:16s} {o.truth}  {o.note}")
+            lines.append(
+                f"  {o.verdict:14s} {place:28s} k = {o.k:2d}  {o.status:16s} {o.truth}  {o.note}"
+            )
+    print("\n".join(lines))
+    if options.table:
+        with open(options.table, "w") as file:
+            file.write("\n".join(lines) + "\n")
     if options.json:
         with open(options.json, "w") as file:
             json.dump([dataclasses.asdict(o) for o in out], file)

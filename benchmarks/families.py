@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.independent import (
+    EPS,
     HALF,
     INTERVAL,
     LINE,
@@ -130,6 +131,7 @@ def on_interval(
 
 
 ENOUGH_BLUR = 1e-2
+ROUNDINGS = 32.0  # of a term of the exponent, on its way into an entropy
 
 
 def half_ulp(m):
@@ -144,7 +146,8 @@ class Uncertainty:
 
     blurred  it moves log p by ENOUGH_BLUR and more; or, where mass can escape, it decides whether
              there is a maximum
-    slack    by how much it moves the entropy: dH = -c.dm - dm.H^-1.dm / 2, the worst signs
+    slack    by how much it moves the entropy: dH = -c.dm - dm.H^-1.dm / 2, the worst signs; and
+             what the rounding of longdouble puts into the entropy of `truth` itself
     steep    by how much the entropy moves when each moment, as `judge.py` counts it, moves by one:
              sum |c_j| in the judge's functions, of size 1
     """
@@ -171,6 +174,7 @@ def uncertainty(truth, m, loc=0.0, scale=1.0):
         blurred = not last > doubt
     with np.errstate(all="ignore"):
         slack = np.abs(coefficients(phi, p, log_p)) @ error + moved**2 / 2
+        slack += ROUNDINGS * EPS * (np.abs(c) @ np.abs(truth.moments[1 : len(c) + 1]))
         mean = p @ t
         if domain.name == "half":
             f = features((0.0, INF), t / mean, k)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from maxent import CHEBYSHEV, HERMITE, LAGUERRE
-from maxent.basis import OwnBasis
-from maxent.quadrature import gauss_hermite, gauss_laguerre
+from maxent.basis import Laguerre, OwnBasis
+from maxent.quadrature import gauss, gauss_hermite, gauss_laguerre
 
 T = np.linspace(-1.0, 3.0, 9)
 
@@ -49,3 +49,24 @@ def test_own_polynomials_are_equal_only_when_their_recurrences_are():
     a, b, c = (OwnBasis("chebyshev", rows) for rows in (one, one.copy(), other))
     assert a == b and hash(a) == hash(b)
     assert a != c and hash(a) != hash(c) and a != CHEBYSHEV
+
+
+@pytest.mark.parametrize("shape", [1.0, 2.5, 300.0])
+def test_laguerre_of_a_shape_is_orthonormal_under_its_gamma_law(shape):
+    """E[t^j] = shape (shape + 1) … / shape^j, the gamma law of mean 1 and variance 1/shape."""
+    basis = Laguerre("laguerre", shape)
+    t, w = gauss(basis.recurrences(12, 1))
+    raw = np.cumprod(np.append(1.0, (shape + np.arange(8)) / shape))
+    np.testing.assert_allclose(w[0] @ t[0][:, None] ** np.arange(9), raw, rtol=1e-11)
+    phi = basis.evaluate(t[0], 10)
+    np.testing.assert_allclose(phi.T @ (w[0][:, None] * phi), np.eye(11), atol=1e-8)
+    other = basis.evaluate(t[0] * 1.01, 10)
+    assert abs(other.T @ (w[0][:, None] * other) - np.eye(11)).max() > 1e-2
+
+
+def test_a_batch_of_shapes_is_its_columns():
+    batch = Laguerre("laguerre", [1.0, 4.0])
+    rows = batch.recurrences(5, 2)
+    np.testing.assert_array_equal(rows[0], LAGUERRE.recurrence(5))
+    np.testing.assert_array_equal(rows[1], batch[1].recurrence(5))
+    assert batch[0] == LAGUERRE and batch[1] != LAGUERRE

@@ -77,3 +77,19 @@ def test_every_column_of_a_batch_for_itself():
     m = [[1, 0, 1, 0, k] for k in (2.0, 3.0, 3.5, 1.0, 0.9)]
     names = [s.name for s in maxent.solve(m, support=LINE, throw=False).certificate.status]
     assert names == ["SOLVED", "SOLVED", "NO_MAXIMUM", "ATOMIC", "INFEASIBLE"]
+
+
+def test_a_column_far_from_the_end_of_the_half_line():
+    """Lengths between 150 and 190 on [0, ∞): as on the line, but for a mass of nothing below 0."""
+    x = 170.0 + np.linspace(-20.0, 20.0, 1001)
+    line, half = (maxent.fit(x, degree=6, support=s) for s in (LINE, HALF))
+    u = np.array([0.01, 0.3, 0.5, 0.99])
+    np.testing.assert_allclose(half.ppf(u), line.ppf(u), rtol=1e-9)
+    assert half.certificate.digits > 10
+
+
+def test_a_well_among_neighbours_that_are_solved():
+    m = (1, 0, 1, 0.75, 5.25)
+    density = maxent.solve(m, support=LINE, kind="standardized")
+    got = [density.moment(j, "standardized") for j in (3, 4)]
+    np.testing.assert_allclose(got, m[3:], rtol=1e-8)
