@@ -13,7 +13,7 @@ formed: polynomials orthonormal under p itself, φ̂ = P φ, give Hessian = P⁻
 direction is -PᵀP g, and only the square root of the condition number is felt (Alldredge, Hauck,
 O'Leary & Tits 2014).
 
-Ordinary columns on an interval need none of that: `shortcut` minimises and confirms them on fixed
+Ordinary columns on an interval need none of that: `shortcut` minimises and confirms them on shared
 rules, for a hundredth of the price (`_kernels.fast`).
 """
 

@@ -30,8 +30,7 @@ its own density asks for. Nothing here is believed that is not proved or measure
     Chebyshev coefficients of log p on the panel. A panel is left out only where l_0 + sum |l_j|
     proves that its mass is nothing;
   * mass and moments are measured again by Clenshaw-Curtis with both end points and twice as many
-    nodes, from q summed downwards, T_j by recurrence, and the exponential of the C library; what
-    was left out is looked at again, too.
+    nodes, from q summed downwards and T_j by recurrence; what was left out is looked at again, too.
 
 A column that fails either, or whose Cholesky pivots are small, is left to the certain path.
 """
@@ -59,6 +58,7 @@ NEAR = 0.5
 # The step is corrected while the decrement is between: above, p (1 + s) is not to be believed;
 # below, Newton's own step squares it.
 CORRECTED = (1e-3, 2.0)
+REST = 3  # steps until a correction that did not lead down is tried again
 # The logarithm of the mass below which a panel is left out.
 NOTHING = -43.0
 LN2 = 0.6931471805599453
@@ -535,6 +535,7 @@ def descend(m, c, panels, base, tree, limit, picked, room, work, counts):
         counts[1] += 1
     d = value(c, m)
     looked = panels
+    rest = 0
     for steps in range(limit + 1):
         if not factorise(mean, m, U):
             return REFUSED
@@ -572,7 +573,8 @@ def descend(m, c, panels, base, tree, limit, picked, room, work, counts):
         way = step
         slope = -decrement * decrement
         length = 1.0 if decrement < 1.0 else 1.0 / (1.0 + decrement)
-        if CORRECTED[0] < decrement < CORRECTED[1]:
+        rest -= 1
+        if CORRECTED[0] < decrement < CORRECTED[1] and rest <= 0:
             correct(step, mean, table, p, U, q, y, bent)
             downhill = 0.0
             for j in range(1, k + 1):
@@ -605,6 +607,7 @@ def descend(m, c, panels, base, tree, limit, picked, room, work, counts):
             if found:
                 break
             if length == 1.0 and slope != -decrement * decrement:
+                rest = REST
                 way = step
                 slope = -decrement * decrement
                 length = 1.0 if decrement < 1.0 else 1.0 / (1.0 + decrement)
