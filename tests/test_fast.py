@@ -293,7 +293,7 @@ def test_steps_and_evaluations_do_not_creep_up(k):
 
 @pytest.mark.parametrize("k", (6, 10))
 def test_real_columns_are_ordinary(k):
-    """Layers at the ends, satellites and all; the answers by a rule that is finer than any panel."""
+    """Layers at the ends, satellites and all; measured by a rule finer than any panel."""
     columns = json.loads(COLUMNS.read_text(encoding="utf-8"))
     moments = np.array([column["chebyshev"][: k + 1] for column in columns])
     found = shortcut(moments)
