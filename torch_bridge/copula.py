@@ -12,13 +12,9 @@ so that sums of two halves add up to the sums of the whole:
     regression   E t^j (j = 0..2d) and E t^j y (j = 0..d) with t = (x - center) / scale in a frame
                  that the first batch fixes; y is then the least-squares polynomial of degree d,
                  from the Hankel system  sum_k E t^{j+k} c_k = E t^j y.
-    quantiles    the elements fall into bins of equal width in the normal score of u (fine in the
-                 tails, where a Gaussian target moves most); a bin keeps its weight and its sums of
-                 x and y. The bins' mean points lie on the batch map up to second order in the bin
-                 width; a monotone cubic joins them.
+    quantiles    see `torch_bridge.quantile_map`.
 """
 
-import math
 
 import torch
 
@@ -26,8 +22,6 @@ from torch_bridge.ops import normal
 from torch_bridge.ops.columns import as_columns, column_values, reduced_dimensions
 from torch_bridge.ops.soft_rank import METHODS, rank, sigmoid_sum
 
-BINS = 64
-LARGEST_SCORE = 4.0  # bins cover normal scores in [-4, 4]; the outer two take what lies beyond
 RIDGE = 1e-14  # of the Hankel diagonal: makes constant columns solvable, and nothing else different
 
 
@@ -281,132 +275,3 @@ def smallest_slope(coefficients):
         j * coefficients[:, j, None] * t ** (j - 1) for j in range(1, coefficients.shape[1])
     )
     return slope.amin(1)
-
-
-# Quantiles. Bins (C, 3, K): weight, sum of x, sum of y, each divided by n.
-
-
-def bin_scores():
-    """Midpoints of the bins in normal score."""
-    width = 2 * LARGEST_SCORE / BINS
-    return torch.linspace(
-        -LARGEST_SCORE + width / 2, LARGEST_SCORE - width / 2, BINS, dtype=torch.float64
-    )
-
-
-def bin_sums(x, y, score):
-    """x, y and the normal score of u, each (A, C, B) -> (C, 3, K) float64."""
-    size_a, count, size_b = x.shape
-    position = (score + LARGEST_SCORE) * (BINS / (2 * LARGEST_SCORE))
-    index = position.to(torch.int64).clamp(0, BINS - 1)
-    index = index + BINS * torch.arange(count, device=x.device)[:, None]
-    index = index.flatten()
-    values = [torch.ones_like(x), x, y]
-    sums = [
-        torch.zeros(count * BINS, dtype=torch.float64, device=x.device).scatter_add_(
-            0, index, value.double().flatten()
-        )
-        for value in values
-    ]
-    return torch.stack(sums).view(3, count, BINS).transpose(0, 1) / max(1, size_a * size_b)
-
-
-def normal_bins(mean, var, target):
-    """The bins of a normal column with these statistics (C,)."""
-    score = bin_scores().to(mean.device)
-    weight = torch.exp(-0.5 * score * score)
-    weight = (weight / weight.sum()).expand(len(mean), -1)
-    p = normal.distribution(-score.abs())
-    y = quantile(target, torch.where(score > 0, -p, p)).to(score.dtype).detach()
-    x = mean.double()[:, None] + var.double().sqrt()[:, None] * score
-    return torch.stack([weight, weight * x, weight * y], 1)
-
-
-def knots_of(bins):
-    """Knots (C, K) of x and of y, and slopes: a monotone cubic (Fritsch and Carlson's condition).
-
-    Bins that never held anything move to the end, where they continue the last piece as a line.
-    """
-    weight, sum_x, sum_y = bins.double().unbind(1)
-    count = weight.shape[1]
-    held = weight > 0
-    place = torch.arange(count, device=bins.device)
-    order = torch.argsort(torch.where(held, place, place + count), dim=1)
-    safe = torch.where(held, weight, 1.0)
-    x, y = (sum_x / safe).gather(1, order), (sum_y / safe).gather(1, order)
-    number = held.sum(1, keepdim=True)
-    last = (number - 1).clamp_min(0)
-    before = (number - 2).clamp_min(0)
-    inside = place < number
-    x = torch.where(inside, x, -math.inf).cummax(1).values
-    y = torch.where(inside, y, -math.inf).cummax(1).values
-    x_last, y_last = x.gather(1, last), y.gather(1, last)
-    run, rise = x_last - x.gather(1, before), y_last - y.gather(1, before)
-    slope = rise / torch.where(run > 0, run, 1.0)
-    step = torch.where(run > 0, run, 1.0) * (place - last)
-    x = torch.where(inside, x, x_last + step)
-    y = torch.where(inside, y, y_last + slope * step)
-
-    h = x[:, 1:] - x[:, :-1]
-    secant = torch.where(h > 0, (y[:, 1:] - y[:, :-1]) / torch.where(h > 0, h, 1.0), 0.0)
-    left, right = secant[:, :-1], secant[:, 1:]
-    w_left, w_right = 2 * h[:, 1:] + h[:, :-1], h[:, 1:] + 2 * h[:, :-1]
-    both = (left > 0) & (right > 0)
-    mean = (w_left + w_right) / (
-        w_left / torch.where(both, left, 1.0) + w_right / torch.where(both, right, 1.0)
-    )
-    middle = torch.where(both, mean, 0.0)
-    slopes = torch.cat([secant[:, :1], middle, secant[:, -1:]], 1)
-    return x, y, slopes
-
-
-def monotone_cubic(knots, x):
-    """Values at x (C, n) of the cubic through the knots; straight lines beyond them."""
-    knot_x, knot_y, slopes = (part.to(x.dtype) for part in knots)
-    interval = torch.searchsorted(knot_x, x.detach().contiguous(), right=True) - 1
-    interval = interval.clamp(0, knot_x.shape[1] - 2)
-    x0, x1 = knot_x.gather(1, interval), knot_x.gather(1, interval + 1)
-    y0, y1 = knot_y.gather(1, interval), knot_y.gather(1, interval + 1)
-    d0, d1 = slopes.gather(1, interval), slopes.gather(1, interval + 1)
-    h = x1 - x0
-    s = (x - x0) / torch.where(h > 0, h, 1.0)
-    t = s.clamp(0, 1)
-    value = hermite(t, h, y0, y1, d0, d1)
-    return value + torch.where(s < 0, d0, d1) * (x - x0 - t * h)
-
-
-def hermite(t, h, y0, y1, d0, d1):
-    rest = 1 - t
-    return (
-        y0 * rest * rest * (1 + 2 * t)
-        + y1 * t * t * (3 - 2 * t)
-        + h * t * rest * (d0 * rest - d1 * t)
-    )
-
-
-def monotone_cubic_inverse(knots, y):
-    """x (C, n) with monotone_cubic(x) = y: bisection in the right piece, then one Newton step.
-
-    The Newton step carries the derivative. Where the cubic is flat, any point of the flat piece.
-    """
-    knot_x, knot_y, slopes = (part.to(y.dtype) for part in knots)
-    interval = torch.searchsorted(knot_y, y.detach().contiguous(), right=True) - 1
-    interval = interval.clamp(0, knot_y.shape[1] - 2)
-    x0, x1 = knot_x.gather(1, interval), knot_x.gather(1, interval + 1)
-    y0, y1 = knot_y.gather(1, interval), knot_y.gather(1, interval + 1)
-    d0, d1 = slopes.gather(1, interval), slopes.gather(1, interval + 1)
-    h = x1 - x0
-    low, high = torch.zeros_like(y), torch.ones_like(y)
-    goal = y.detach()
-    for _ in range(-int(math.log2(torch.finfo(y.dtype).eps))):
-        middle = 0.5 * (low + high)
-        below = hermite(middle, h, y0, y1, d0, d1) < goal
-        low, high = torch.where(below, middle, low), torch.where(below, high, middle)
-    t = 0.5 * (low + high)
-    rest = 1 - t
-    slope = 6 * t * rest * (y1 - y0) + h * (d0 * rest * (1 - 3 * t) + d1 * t * (3 * t - 2))
-    t = t + (y - hermite(t, h, y0, y1, d0, d1)) / torch.where(slope > 0, slope, math.inf)
-    inside = x0 + h * t
-    below = x0 + (y - y0) / torch.where(d0 > 0, d0, math.inf)
-    above = x1 + (y - y1) / torch.where(d1 > 0, d1, math.inf)
-    return torch.where(goal < y0, below, torch.where(goal > y1, above, inside))

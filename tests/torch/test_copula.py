@@ -1,15 +1,16 @@
 """The copula transform: shapes, tails, targets, and the evaluation maps."""
 
+import copy
 import math
 import warnings
 
 import numpy as np
 import pytest
 import torch
-from scipy import stats
+from scipy import interpolate, stats
 
 import torch_bridge
-from torch_bridge import copula
+from torch_bridge import copula, quantile_map
 from torch_bridge.functional import copula_transform, soft_rank
 from torch_bridge.ops import normal
 
@@ -248,7 +249,7 @@ def test_sums_of_halves_are_the_sums_of_the_whole():
     y = torch.tanh(x)
     for function in (
         lambda x, y: copula.regression_sums(x, y, 3),
-        lambda x, y: copula.bin_sums(x, y, x),
+        lambda x, y: quantile_map.bin_sums(x, y, x),
     ):
         whole = function(x, y)
         halves = 0.3 * function(x[:300], y[:300]) + 0.7 * function(x[300:], y[300:])
@@ -288,3 +289,66 @@ def test_drifting_inputs_are_followed():
         y = layer(x)
     layer.eval()
     assert (layer(x) - y).abs().mean() < 0.1
+
+
+def test_quantile_map_follows_its_bins():
+    """Pieces are made once, and anew when the bins change; search by halving finds the cubic."""
+    x = columns(512)
+    layer, _ = trained("quantile", x, batches=1)
+    with torch.no_grad():
+        first = layer(x)
+        made = layer.pieces(torch.float32)
+        assert layer.pieces(torch.float32) is made
+        layer.running_bins[:, 1] *= 2  # x of the map is doubled
+        torch.testing.assert_close(layer(2 * x), first, rtol=1e-5, atol=1e-5)
+        fresh, _ = trained("quantile", x[:, [1, 0, 3, 2]], batches=1)
+        fresh.load_state_dict(layer.state_dict())
+        assert torch.equal(fresh(x), layer(x))
+        assert torch.equal(copy.deepcopy(layer)(x), layer(x))
+        knots = [part.numpy() for part in quantile_map.knots_of(layer.running_bins)]
+        inside = layer.double()(x.double()).numpy()
+    for c, (kx, ky, slope) in enumerate(zip(*knots, strict=True)):
+        wanted = interpolate.CubicHermiteSpline(kx, ky, slope)(x[:, c].double().numpy())
+        within = (x[:, c].numpy() > kx[0]) & (x[:, c].numpy() < kx[-1])
+        assert within.mean() > 0.9
+        np.testing.assert_allclose(inside[within, c], wanted[within], rtol=0, atol=1e-12)
+
+
+def test_quantile_map_where_it_is_differentiated():
+    """One pass and tensor operations agree, in value and slope, beyond the ends too."""
+    x = columns(512)
+    layer, _ = trained("quantile", x, batches=1, dtype=torch.float64)
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([1.0, -2.0, 0.5, 3.0]))
+        layer.bias.fill_(0.25)
+    wide = torch.linspace(-30, 30, 601, dtype=torch.float64)[:, None].expand(-1, 4)
+    wide = wide.clone().requires_grad_()
+    y = layer(wide)
+    with torch.no_grad():
+        torch.testing.assert_close(layer(wide), y, rtol=1e-13, atol=1e-13)
+        rise = (layer(wide + 1e-6) - layer(wide - 1e-6)) / 2e-6
+    (slope,) = torch.autograd.grad(y.sum(), wide)
+    torch.testing.assert_close(slope, rise, rtol=1e-3, atol=1e-4)
+    assert torch.isnan(layer(torch.full((1, 4), torch.nan))).all()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning",
+                            "ignore::FutureWarning")
+def test_onnx(tmp_path):
+    pytest.importorskip("onnxscript")
+    runtime = pytest.importorskip("onnxruntime")
+    module = torch_bridge.Copula2d(3)
+    for _ in range(5):
+        module(torch.randn(16, 3, 4, 4).exp())
+    module.eval()
+    batch = torch.export.Dim("batch", min=2)
+    path = tmp_path / "layer.onnx"
+    torch.onnx.export(
+        module, (torch.randn(8, 3, 4, 4),), path, dynamo=True, dynamic_shapes={"x": {0: batch}}
+    )
+    session = runtime.InferenceSession(path)
+    for n in (3, 20):
+        x = 3 * torch.randn(n, 3, 4, 4)
+        (y,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
+        assert abs(y - module(x).detach().numpy()).max() <= 1e-5

@@ -6,9 +6,10 @@ import torch
 from torch import nn
 from torch.nn.parameter import UninitializedBuffer
 
-from torch_bridge import copula
+from torch_bridge import copula, quantile_map
 from torch_bridge.distributed import gather_rows
 from torch_bridge.layers.column_norm import ColumnNorm, LazyColumnNorm, approach
+from torch_bridge.ops import cubic_pieces
 from torch_bridge.ops.columns import as_columns
 
 
@@ -65,6 +66,7 @@ class Copula(ColumnNorm):
         self.eval_map = eval_map
         self.method = method
         self.learn_strength = learn_strength
+        self.map_is_of, self.map_pieces = (None, 0), {}  # see pieces
         if learn_strength:
             logarithm = torch.as_tensor(strength, dtype=torch.float32, device=device).log()
             self.log_strength = nn.Parameter(logarithm.clone())
@@ -86,7 +88,7 @@ class Copula(ColumnNorm):
                 "frame": ((2,), torch.float64),
                 "running_sums": ((3 * self.degree + 2,), torch.float64),
             }
-        return {"running_bins": ((3, copula.BINS), torch.float64)}
+        return {"running_bins": ((3, quantile_map.BINS), torch.float64)}
 
     def own_defaults(self, mean, var):
         """Those sums for a normal column of this mean and variance."""
@@ -95,7 +97,7 @@ class Copula(ColumnNorm):
                 sums = copula.normal_sums(self.degree, self.target, device=mean.device)
                 frame = torch.stack([mean.double(), (var.double() + self.eps).sqrt()], 1)
                 return {"frame": frame, "running_sums": sums.expand(len(mean), -1).clone()}
-            return {"running_bins": copula.normal_bins(mean, var, self.target)}
+            return {"running_bins": quantile_map.normal_bins(mean, var, self.target)}
 
     def own_in_frame(self, shift, scale):
         """The sums of x, or the regression's frame, in (x - shift) / scale."""
@@ -105,6 +107,8 @@ class Copula(ColumnNorm):
             return
         weight, sum_x, _ = self.running_bins.unbind(1)
         sum_x.copy_((sum_x - shift[:, None] * weight) / scale[:, None])
+        if not self.training:
+            self.prepare()
 
     def forward(self, x):
         """Of shape and dtype of x; in training the running sums move along."""
@@ -116,7 +120,7 @@ class Copula(ColumnNorm):
         if wide.numel() == 0:
             return self.with_affine(wide).to(x.dtype)
         if not self.uses_batch():
-            return self.with_affine(self.evaluation(wide)).to(x.dtype)
+            return self.evaluation(wide).to(x.dtype)
         self.check_batch(wide)
         dims = (0, *range(2, x.ndim))
         y, v = copula.transform(
@@ -144,7 +148,7 @@ class Copula(ColumnNorm):
             approach(self.running_sums, sums, own)
             return
         score = y if self.target == "normal" else copula.quantile("normal", v)
-        bins = copula.bin_sums(x3, y3, as_columns(score, dims)[0])
+        bins = quantile_map.bin_sums(x3, y3, as_columns(score, dims)[0])
         approach(self.running_bins, bins, own)
 
     def in_frame(self, x):
@@ -153,12 +157,54 @@ class Copula(ColumnNorm):
         return ((x - center[:, None]) / scale[:, None]).to(x.dtype)
 
     def evaluation(self, x):
-        """The evaluation map, before the affine part."""
+        """The evaluation map of x in a wide dtype."""
         columns, restore = as_columns(x, (0, *range(2, x.ndim)))
         if self.degree:
             coefficients = copula.regression_coefficients(self.running_sums, self.degree)
-            return restore(copula.polynomial(coefficients, self.in_frame(columns)))
-        return restore(by_rows(copula.monotone_cubic, copula.knots_of(self.running_bins), columns))
+            y = restore(copula.polynomial(coefficients, self.in_frame(columns)))
+            return self.with_affine(y)
+        weight = columns.new_ones(self.num_features) if self.weight is None else self.weight
+        bias = columns.new_zeros(self.num_features) if self.bias is None else self.bias
+        weight, bias = weight.to(x.dtype), bias.to(x.dtype)
+        return restore(cubic_pieces.apply(self.pieces(x.dtype), columns, weight, bias))
+
+    def pieces(self, dtype):
+        """The quantile map's pieces in `dtype`: those made before, or anew where the running bins
+        have changed since.
+        """
+        bins = self.running_bins
+        if torch.compiler.is_exporting() and dtype in self.map_pieces:
+            return self.map_pieces[dtype].to(bins.device)
+        untracked = (
+            torch.compiler.is_compiling()
+            or torch._C._functorch.peek_interpreter_stack() is not None
+            or bins.is_inference()
+        )
+        if untracked:
+            with torch.no_grad():
+                return quantile_map.pieces_in(dtype, bins)
+        of, version = self.map_is_of
+        if of is not bins or version != bins._version:
+            self.map_is_of, self.map_pieces = (bins, bins._version), {}
+        if dtype not in self.map_pieces:
+            with torch.inference_mode(False), torch.no_grad():
+                self.map_pieces[dtype] = quantile_map.pieces_in(dtype, bins)
+        return self.map_pieces[dtype]
+
+    def prepare(self):
+        """Make the pieces that evaluation will use, if the buffers hold numbers yet: an exporter
+        takes them as constants.
+        """
+        if self.degree or not self.track_running_stats:
+            return
+        bins = self.running_bins
+        if not (isinstance(bins, UninitializedBuffer) or bins.is_meta):
+            self.pieces(copula.wide_dtype(self.running_mean))
+
+    def _load_from_state_dict(self, *args):
+        super()._load_from_state_dict(*args)
+        if not self.training:
+            self.prepare()
 
     def inverse(self, y):
         """x with forward(x) = y in evaluation mode, for the monotone maps."""
@@ -175,14 +221,15 @@ class Copula(ColumnNorm):
             t = (columns - constant[:, None]) / slope[:, None]
             x = (center[:, None] + scale[:, None] * t).to(value.dtype)
         else:
-            knots = copula.knots_of(self.running_bins)
-            x = by_rows(copula.monotone_cubic_inverse, knots, columns)
+            x = quantile_map.inverse(quantile_map.knots_of(self.running_bins), columns)
         return restore(x).to(y.dtype)
 
     def train(self, mode=True):
-        """As nn.Module; warns where the map that evaluation will use is not monotone."""
+        """As nn.Module; makes evaluation's map, and warns where a polynomial is not monotone."""
         leaving = self.training and not mode
         super().train(mode)
+        if not mode:
+            self.prepare()
         if leaving and self.degree > 1 and self.track_running_stats:
             self.warn_where_not_monotone()
         return self
@@ -213,14 +260,6 @@ class Copula(ColumnNorm):
             f"{super().extra_repr()}, target={target}, strength={strength}{raw}, "
             f"eval_map={self.eval_map}"
         )
-
-
-def by_rows(function, knots, columns):
-    """function(knots, (C, n)) applied to (A, C, B), the result in the same memory order."""
-    size_a, count, size_b = columns.shape
-    rows = columns.permute(1, 0, 2).reshape(count, size_a * size_b)
-    values = function(knots, rows).view(count, size_a, size_b).permute(1, 0, 2)
-    return torch.empty_like(columns).copy_(values)
 
 
 class Copula1d(Copula):
