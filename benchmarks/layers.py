@@ -1,6 +1,7 @@
 """Moment matching against batch normalisation on the same tensors.
 
-    python -m benchmarks.layers [--quick] [--device cuda] [--peer-path CLONE] [--output FOLDER]
+    python -m benchmarks.layers [--quick] [--device cuda] [--output FOLDER]
+                                [--peer-path CLONE --peer-class MODULE.CLASS]
     python -m benchmarks.layers --table      the table of docs/moment_matching.md, from the results
 
 Rows: the solve alone, forward, forward and backward, evaluation, evaluation of the frozen layer.
@@ -8,7 +9,8 @@ All contenders of a row take turns, a round each, and the best round counts, so 
 disturbs all of them alike: read ratios, not milliseconds. On the CPU one thread and its processor
 time; on another device the clock, between synchronisations. "floor" is the traffic of a forward and
 backward pass that reads x, y's gradient and writes y and x's gradient once, in multiples of x.
-`--peer-path` takes a clone of NormalNorm, whose noise is switched off.
+`--peer-class` names another layer of (N, C) columns that is made from the number of features, and
+`--peer-path` the folder to import it from (a clone of NormalNorm, say; mind that its noise is on).
 """
 
 import argparse
@@ -33,13 +35,14 @@ SHAPES = [(1024, 64), (1024, 512), (256, 64), (256, 4096), (8192, 1024), (1_000_
 QUICK = SHAPES[:2]
 
 
-def peer(path, features):
-    """NormalNorm's layer for (N, C), without its noise; None where there is no clone."""
-    if path is None:
+def peer(options):
+    """The class of another layer, or None."""
+    if options.peer_class is None:
         return None
-    sys.path.insert(0, str(path))
-    module = importlib.import_module("layers")
-    return module.BatchNormalNorm1d(features, noise_train=0.0)
+    if options.peer_path is not None:
+        sys.path.insert(0, str(options.peer_path))
+    module, _, name = options.peer_class.rpartition(".")
+    return getattr(importlib.import_module(module), name)
 
 
 def clock(device):
@@ -61,7 +64,7 @@ def best_of(works, rounds, device):
     return best
 
 
-def measure(shape, device, rounds, peer_path):
+def measure(shape, device, rounds, other):
     torch.manual_seed(0)
     features = shape[1]
     x = torch.randn(shape, device=device, requires_grad=True)
@@ -69,9 +72,8 @@ def measure(shape, device, rounds, peer_path):
     rank_free = MomentMatch(features, device=device)
     norm = (torch.nn.BatchNorm1d if x.ndim == 2 else torch.nn.BatchNorm2d)(features, device=device)
     layers = {"moment_match": rank_free, "batch_norm": norm}
-    other = peer(peer_path, features) if x.ndim == 2 else None
-    if other is not None:
-        layers["normal_norm"] = other.to(device)
+    if other is not None and x.ndim == 2:
+        layers[other.__name__] = other(features).to(device)
 
     def both(layer):
         x.grad = None
@@ -121,7 +123,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="two shapes, few rounds")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--peer-path", type=Path, help="a clone of NormalNorm")
+    parser.add_argument("--peer-path", type=Path, help="folder to import the other layer from")
+    parser.add_argument("--peer-class", help="module.class of another layer of (N, C) columns")
     parser.add_argument("--output", type=Path, default=HERE / "results", help="folder to write to")
     parser.add_argument("--table", action="store_true", help="print the table of the results")
     options = parser.parse_args()
@@ -129,6 +132,7 @@ def main():
     if options.table:
         print(*table(json.loads(path.read_text())), sep="\n")
         return
+    other = peer(options)
     device = torch.device(options.device)
     if device.type == "cpu":
         print("on the CPU: one thread, processor time")
@@ -139,9 +143,13 @@ def main():
     }
     for shape in QUICK if options.quick else SHAPES:
         rounds = 3 if options.quick or torch.Size(shape).numel() > 1 << 22 else 9
-        row = measure(shape, device, rounds, options.peer_path)
+        row = measure(shape, device, rounds, other)
         record["rows"].append(row)
         print(*table({"rows": [row]})[-1:], flush=True)
+        if other is not None and other.__name__ in row["milliseconds"]["step"]:
+            spent = row["milliseconds"]["step"]
+            print(f"step of moment_match / {other.__name__}: "
+                  f"{spent['moment_match'] / spent[other.__name__]:.2f}")
     options.output.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(record, indent=1) + "\n")
 
