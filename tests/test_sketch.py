@@ -283,6 +283,12 @@ def test_weights_count_values_so_many_times():
     assert weighted.weight == repeated.weight == w.sum()
     assert weighted.count == (w > 0).sum()
     assert weighted.effective_size()[0] == pytest.approx(w.sum() ** 2 / (w**2).sum())
+    before = weighted.to_bytes()
+    assert weighted.update(x, weights=np.zeros(300)).to_bytes() == before
+    with pytest.raises(ValueError, match="do not fit"):
+        weighted.update(x, weights=np.zeros(299))
+    with pytest.raises(ValueError, match="degree must be between 1 and 64, not 0"):
+        weighted.fit(0)
     with pytest.raises(ValueError, match="weights belong to one array"):
         Sketch(6).update(iter([x]), weights=w)
 

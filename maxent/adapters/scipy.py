@@ -13,10 +13,15 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
+import scipy
 from scipy import stats
 
+from maxent.basis import Laguerre
 from maxent.density import Density
 from maxent.support import HalfLine, Interval, RealLine
+
+# make_distribution of scipy 1.15 takes old distributions only.
+HAS_NEW = tuple(map(int, scipy.__version__.split(".")[:2])) >= (1, 16)
 
 
 class MaxEntContinuous(stats.rv_continuous):
@@ -90,7 +95,7 @@ def _check(density):
 
 def distribution(density):
     """See `Density.to_scipy`."""
-    if not hasattr(stats, "make_distribution"):
+    if not HAS_NEW:
         raise ImportError("the new kind of distribution needs scipy 1.16 or later")
     _check(density)
     if density._own:
@@ -108,6 +113,9 @@ def distribution(density):
     numbers = {f"c{j}": c[..., j] for j in range(density.degree + 1)}
     if density.basis.name != "chebyshev":
         numbers |= {"centre": density.loc, "unit": density.scale}
+    if density.basis.name == "laguerre":
+        alpha = np.broadcast_to(density.basis.shape, np.size(density.loc))
+        numbers["alpha"] = alpha.reshape(density.batch_shape)
     if np.isfinite(lower).all():
         numbers["low"] = lower
     if np.isfinite(upper).all():
@@ -122,6 +130,7 @@ def _family(basis, bounded_below, bounded_above, degree):
     """The class of all densities of one degree on one kind of support."""
     names = [f"c{j}" for j in range(degree + 1)]
     names += [] if basis == "chebyshev" else ["centre", "unit"]
+    names += ["alpha"] if basis == "laguerre" else []
     real = {"endpoints": (-np.inf, np.inf), "typical": (-1.0, 1.0)}
     parameters = dict.fromkeys(names, real)
     support = ["low" if bounded_below else -np.inf, "high" if bounded_above else np.inf]
@@ -181,7 +190,7 @@ def _density(degree, names, shape, data):
     values = dict(zip(names, np.frombuffer(data).reshape(len(names), *shape), strict=True))
     c = np.stack([values[f"c{j}"] for j in range(degree + 1)], axis=-1)
     low, high = values.get("low"), values.get("high")
-    zero = np.zeros(shape)
+    zero, basis = np.zeros(shape), None
     if low is not None and high is not None:
         support = Interval(low, high)
         loc, scale = (np.reshape(v, shape) for v in support.frame(zero.ravel(), None))
@@ -192,4 +201,6 @@ def _density(degree, names, shape, data):
         else:
             end = low if high is None else high
             support = HalfLine(float(end.ravel()[0]), upward=high is None)
-    return Density(support, c, loc, scale, None, shape)
+            alpha = values["alpha"]
+            basis = Laguerre("laguerre", alpha.ravel() if shape else alpha)
+    return Density(support, c, loc, scale, None, shape, basis=basis)

@@ -57,6 +57,10 @@ class MaxEntTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         X = self._validated(X, reset=first)
         if first:
             self.sketch_ = Sketch(AUTO_DEGREE if self.degree == "auto" else self.degree)
+        if sample_weight is not None:
+            sample_weight = np.asarray(sample_weight, dtype=float)
+            if not sample_weight.any():
+                raise ValueError("all sample weights are zero")
         self.sketch_.update(X, weights=sample_weight)
         self._solve()
         return self

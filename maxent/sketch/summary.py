@@ -109,13 +109,16 @@ class Sketch:
             return self
         if np.ndim(data) > 0 and np.size(data) == 0:
             return self
-        sample = Sample.of(data, weights, axis)
+        nothing = weights is not None and np.size(weights) > 0 and not np.any(weights)
+        sample = Sample.of(data, np.ones(np.shape(weights)) if nothing else weights, axis)
         if self.batch_shape is not None and sample.batch_shape != self.batch_shape:
             raise ValueError(
                 f"the chunk is a batch of shape {sample.batch_shape}, the sketch one of "
                 f"{self.batch_shape}"
             )
         chunk = self._blank(sample.batch_shape)
+        if nothing:
+            return self._absorb(chunk)
         kept = None if sample.weights is None else sample.weights > 0
         weights = np.empty(0) if kept is None else sample.weights[kept]
         for j, column in enumerate(sample.columns):
@@ -348,7 +351,8 @@ class Sketch:
 
         self._require_data()
         self._warn_of_atoms()
-        return solver.fit_moments(self, degree or self.degree, support, nan_policy, throw)
+        degree = self.degree if degree is None else degree
+        return solver.fit_moments(self, degree, support, nan_policy, throw)
 
     def _require_data(self):
         if self.batch_shape is None:
