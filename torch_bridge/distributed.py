@@ -50,7 +50,10 @@ def all_sum(value, group=None):
     call it, with a tensor of the same shape. Compiles as one graph."""
     if processes(group) == 1:
         return value
-    return AllSum.apply(value, dist.group.WORLD if group is None else group)
+    group = dist.group.WORLD if group is None else group
+    if torch.is_grad_enabled():
+        return AllSum.apply(value, group)
+    return AllSum.forward(value, group)
 
 
 def mean_and_variance(x, dims, group=None, center=0.0):

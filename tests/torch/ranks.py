@@ -14,6 +14,7 @@ from torch import nn
 from torch_bridge import (
     Copula1d,
     MomentLoss,
+    MomentMatch1d,
     NegentropyLoss,
     convert_batchnorm,
     distributed,
@@ -27,8 +28,8 @@ SHARES = {"unequal": (17, 7), "one empty": (24, 0)}
 
 def data():
     generator = torch.Generator().manual_seed(0)
-    x = torch.randn(ROWS, FEATURES, generator=generator).exp() + 3
-    return x, torch.randn(ROWS, FEATURES, generator=generator)
+    x = torch.randn(ROWS, FEATURES, generator=generator, dtype=torch.float64).exp() + 3
+    return x, torch.randn(ROWS, FEATURES, generator=generator, dtype=torch.float64)
 
 
 def share(rows, rank):
@@ -36,13 +37,15 @@ def share(rows, rank):
     return slice(start, start + rows[rank])
 
 
+# A gradient through a solve in float32 is right to 1e-4 only: everything is compared in float64.
 LAYERS = {
-    "copula": lambda: Copula1d(FEATURES),
-    "copula, linear": lambda: Copula1d(FEATURES, eval_map="linear"),
+    "copula": lambda: Copula1d(FEATURES, dtype=torch.float64),
+    "copula, linear": lambda: Copula1d(FEATURES, eval_map="linear", dtype=torch.float64),
+    "moment matching": lambda: MomentMatch1d(FEATURES, degree=4, dtype=torch.float64),
 }
 MODULES = {
-    "moments": lambda: MomentLoss(4),
-    "negentropy": lambda: NegentropyLoss(4, standardize=True),
+    "moment loss": lambda: MomentLoss(4),
+    "negentropy loss": lambda: NegentropyLoss(4, standardize=True),
 }
 
 
@@ -103,22 +106,27 @@ def run(rank, world):
     (slope,) = torch.autograd.grad((mean.sin() * var).sum() / world, leaf)
     results["compiled statistics"] = [mean.detach(), var.detach(), slope]
 
-    net = sync_(convert_batchnorm(network(), Copula1d))
+    torch._dynamo.reset()
+    layer = sync_(LAYERS["moment matching"]())
+    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
+    results["compiled layer"] = through_layer(compiled, x[mine], g[mine])
+
+    net = sync_(convert_batchnorm(network(), Copula1d)).double()
     net = nn.parallel.DistributedDataParallel(net)
     MomentLoss(4)(net(x[mine])).backward()
     results["ddp"] = [p.grad for p in net.parameters()]
-    results["fsdp"] = sharded(world, x[mine])
+    results["fsdp"] = [sharded(world, x[mine], layer) for layer in (Copula1d, MomentMatch1d)]
     return results
 
 
-def sharded(world, x):
+def sharded(world, x, layer):
     """FSDP2: bfloat16 parameters and inputs, float32 buffers."""
     from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
     mesh = dist.init_device_mesh("cpu", (world,))
-    net = sync_(convert_batchnorm(network(), Copula1d))
+    net = sync_(convert_batchnorm(network(), layer))
     fully_shard(net, mesh=mesh, mp_policy=MixedPrecisionPolicy(param_dtype=torch.bfloat16))
-    y = net(x)
+    y = net(x.float())
     y.float().square().mean().backward()
     grads = [p.grad.to_local() for p in net.parameters()]
     finite = all(bool(torch.isfinite(grad).all()) for grad in grads)
