@@ -86,7 +86,7 @@ def test_compiled(results):
     """As one graph, gradients included."""
     for found in results:
         close(found["compiled statistics"], found["unequal", "statistics"][:3])
-        close(found["compiled layer"][:2], found["unequal", "moment matching"][:2])
+        assert "not compiled" in found["compiled layer"]  # refused, by name
 
 
 def test_ddp_gets_the_gradient_of_the_whole_batch(results):
