@@ -379,7 +379,7 @@ def test_exports_with_a_dynamic_batch(name):
 
 ONNX = [
     pytest.param("LogShift"),
-    *[pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS if kind != "quantile"],
+    *[pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS],
     pytest.param("SqrtShift", marks=pytest.mark.slow),
 ]
 
@@ -388,8 +388,7 @@ ONNX = [
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 @pytest.mark.parametrize("name", ONNX)
 def test_onnx(name):
-    """Evaluation in onnxruntime, with a batch of another size. The quantile map of Copula layers is
-    not among them: ONNX has no cummax."""
+    """Evaluation in onnxruntime, with a batch of another size."""
     for library in ("onnx", "onnxscript"):
         pytest.importorskip(library)
     runtime = pytest.importorskip("onnxruntime")
