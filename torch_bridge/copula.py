@@ -19,8 +19,14 @@ so that sums of two halves add up to the sums of the whole:
 import torch
 
 from torch_bridge.ops import normal
-from torch_bridge.ops.columns import as_columns, column_values, reduced_dimensions
+from torch_bridge.ops.columns import (
+    as_columns,
+    column_values,
+    permutation_for,
+    reduced_dimensions,
+)
 from torch_bridge.ops.soft_rank import METHODS, rank, sigmoid_sum
+from torch_bridge.ops.statistics import column_variance
 
 RIDGE = 1e-14  # of the Hankel diagonal: makes constant columns solvable, and nothing else different
 
@@ -100,10 +106,9 @@ def folded_probability(x, strength, dims, method="auto"):
 
 def standardized_strength(x, strength, dims, eps):
     """strength / sqrt(var + eps) per column in float64, without overflow for columns of 1e30."""
-    largest = x.detach().abs().amax(dims, keepdim=True)
-    largest = torch.where(largest == 0, 1.0, largest)
-    var = torch.var(x / largest, dims, correction=0)
-    var = var.double() * largest.double().square().view(var.shape)
+    kept = [d for d in permutation_for(x, dims) if d not in dims]
+    var = column_variance(as_columns(x, dims)[0]).view([x.shape[d] for d in kept])
+    var = var.permute([kept.index(d) for d in sorted(kept)])
     return strength / torch.sqrt(var + eps)
 
 

@@ -15,7 +15,7 @@ import math
 import torch
 
 from torch_bridge import copula
-from torch_bridge.ops import normal
+from torch_bridge.ops import normal, statistics
 from torch_bridge.ops.cubic_pieces import interval, pieces_of
 
 BINS = 64  # a power of two
@@ -32,19 +32,8 @@ def bin_scores():
 
 def bin_sums(x, y, score):
     """x, y and the normal score of u, each (A, C, B) -> (C, 3, K) float64."""
-    size_a, count, size_b = x.shape
-    position = (score + LARGEST_SCORE) * (BINS / (2 * LARGEST_SCORE))
-    index = position.to(torch.int64).clamp(0, BINS - 1)
-    index = index + BINS * torch.arange(count, device=x.device)[:, None]
-    index = index.flatten()
-    values = [torch.ones_like(x), x, y]
-    sums = [
-        torch.zeros(count * BINS, dtype=torch.float64, device=x.device).scatter_add_(
-            0, index, value.double().flatten()
-        )
-        for value in values
-    ]
-    return torch.stack(sums).view(3, count, BINS).transpose(0, 1) / max(1, size_a * size_b)
+    sums = statistics.bin_sums(x, y, score, BINS, -LARGEST_SCORE, LARGEST_SCORE)
+    return sums / max(1, x.shape[0] * x.shape[2])
 
 
 def normal_bins(mean, var, target):

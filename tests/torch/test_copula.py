@@ -12,7 +12,7 @@ from scipy import interpolate, stats
 import torch_bridge
 from torch_bridge import copula, quantile_map
 from torch_bridge.functional import copula_transform, soft_rank
-from torch_bridge.ops import normal
+from torch_bridge.ops import normal, statistics
 
 
 def columns(n=2048):
@@ -352,3 +352,38 @@ def test_onnx(tmp_path):
         x = 3 * torch.randn(n, 3, 4, 4)
         (y,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
         assert abs(y - module(x).detach().numpy()).max() <= 1e-5
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_one_pass_is_the_tensor_operations(dtype):
+    """Variance and its slope, bins and normal quantiles: loops against torch, in any layout."""
+    generator = torch.Generator().manual_seed(5)
+    x = torch.randn(6, 3, 700, generator=generator, dtype=dtype) + 100
+    x[0, 0, 0], x[:, 1] = 1e4, 7.3
+    small = torch.finfo(dtype).eps
+    for v in (x, x.transpose(0, 2).contiguous().transpose(0, 2), x[::2, :, 3:]):
+        mean, var = statistics.mean_and_variance(v)
+        exact = v.double()
+        longer = exact.numpy().astype(np.longdouble)
+        for got, wanted in ((mean, longer.mean((0, 2))), (var, longer.var((0, 2)))):
+            np.testing.assert_allclose(got, wanted.astype(float), rtol=1e-14, atol=1e-24)
+        leaf = v.clone().requires_grad_()
+        (slope,) = torch.autograd.grad(statistics.column_variance(leaf).log1p().sum(), leaf)
+        wanted = 2 / (v.shape[0] * v.shape[2]) * (exact - mean[:, None]) / (1 + var)[:, None]
+        torch.testing.assert_close(slope.double(), wanted, rtol=20 * small, atol=100 * small)
+        score = torch.randn(v.shape, generator=generator, dtype=dtype) * 2
+        got = statistics.bin_sums(v, -v, score, 16, -4.0, 4.0)
+        place = ((score + 4) * 2).long().clamp(0, 15)
+        for k in range(16):
+            held = (place == k).double()
+            sums = [held.sum((0, 2)), (held * exact).sum((0, 2)), -(held * exact).sum((0, 2))]
+            torch.testing.assert_close(got[:, :, k], torch.stack(sums, 1), rtol=1e-12, atol=0)
+    leaf = (1e30 * torch.randn(1, 1, 50, generator=generator, dtype=dtype)).requires_grad_()
+    spread = statistics.column_variance(leaf).sqrt()  # of degree one: x . slope is its value
+    (slope,) = torch.autograd.grad(spread.sum(), leaf)
+    torch.testing.assert_close((leaf * slope).sum().double(), spread[0], rtol=1e-5, atol=0)
+    p = torch.logspace(-30, math.log10(0.5), 4001, dtype=torch.float64)
+    wanted = torch.special.ndtri(p)
+    got = statistics.normal_quantile(torch.cat([p, -p]).to(dtype)).double()
+    rtol, atol = (1e-14, 1e-15) if dtype == torch.float64 else (2e-7, 1e-7)
+    torch.testing.assert_close(got, torch.cat([wanted, -wanted]), rtol=rtol, atol=atol)

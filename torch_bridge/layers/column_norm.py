@@ -139,6 +139,9 @@ class ColumnNorm(nn.Module):
     def with_affine(self, y):
         """weight * y + bias along dimension 1, in y's dtype."""
         shape = (1, -1) + (1,) * (y.ndim - 2)
+        if self.weight is not None and self.bias is not None:
+            bias, weight = self.bias.to(y.dtype), self.weight.to(y.dtype)
+            return torch.addcmul(bias.view(shape), y, weight.view(shape))
         if self.weight is not None:
             y = y * self.weight.to(y.dtype).view(shape)
         if self.bias is not None:

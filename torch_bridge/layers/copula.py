@@ -11,6 +11,7 @@ from torch_bridge.distributed import gather_rows
 from torch_bridge.layers.column_norm import ColumnNorm, LazyColumnNorm, approach
 from torch_bridge.ops import cubic_pieces
 from torch_bridge.ops.columns import as_columns
+from torch_bridge.ops.statistics import mean_and_variance
 
 
 class Copula(ColumnNorm):
@@ -135,12 +136,12 @@ class Copula(ColumnNorm):
         """One batch into the running statistics; the own buffers begin with the first batch."""
         n = x.numel() / x.shape[1]
         factor = self.average_factor()
-        mean, var = x.mean(dims), x.var(dims, correction=0)
+        x3, y3 = as_columns(x, dims)[0], as_columns(y, dims)[0]
+        mean, var = mean_and_variance(x3)
         approach(self.running_mean, mean, factor)
         approach(self.running_var, var * (n / max(1, n - 1)), factor)
         first = self.num_batches_tracked == 1
         own = torch.where(first, 1.0, factor)
-        x3, y3 = as_columns(x, dims)[0], as_columns(y, dims)[0]
         if self.degree:
             frame = torch.stack([mean, (var + self.eps).sqrt()], 1).double()
             self.frame.copy_(torch.where(first, frame, self.frame.double()))

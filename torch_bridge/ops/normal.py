@@ -9,6 +9,8 @@ import math
 
 import torch
 
+from torch_bridge.ops.statistics import normal_quantile
+
 SMALLEST_TAIL = 1e-30  # F^{-1} = -11.46: keeps the quantile and its slope finite in float32
 
 
@@ -31,8 +33,7 @@ class Quantile(torch.autograd.Function):
 
     @staticmethod
     def forward(v):
-        y = torch.special.ndtri(v.abs().clamp_min(SMALLEST_TAIL))
-        return torch.where(v < 0, -y, y)
+        return normal_quantile(v)
 
     @staticmethod
     def setup_context(ctx, inputs, output):
@@ -41,7 +42,10 @@ class Quantile(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad):
         (y,) = ctx.saved_tensors
-        return grad * slope(y)
+        if torch.is_grad_enabled() or torch.compiler.is_compiling():
+            return grad * slope(y)
+        rise = y.square().mul_(0.5).exp_()  # in place: nothing else sees it
+        return rise.mul_(grad).mul_(math.sqrt(2 * math.pi))
 
 
 class QuantileForward(Quantile):
