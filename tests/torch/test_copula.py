@@ -332,28 +332,6 @@ def test_quantile_map_where_it_is_differentiated():
     assert torch.isnan(layer(torch.full((1, 4), torch.nan))).all()
 
 
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning",
-                            "ignore::FutureWarning")
-def test_onnx(tmp_path):
-    pytest.importorskip("onnxscript")
-    runtime = pytest.importorskip("onnxruntime")
-    module = torch_bridge.Copula2d(3)
-    for _ in range(5):
-        module(torch.randn(16, 3, 4, 4).exp())
-    module.eval()
-    batch = torch.export.Dim("batch", min=2)
-    path = tmp_path / "layer.onnx"
-    torch.onnx.export(
-        module, (torch.randn(8, 3, 4, 4),), path, dynamo=True, dynamic_shapes={"x": {0: batch}}
-    )
-    session = runtime.InferenceSession(path)
-    for n in (3, 20):
-        x = 3 * torch.randn(n, 3, 4, 4)
-        (y,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
-        assert abs(y - module(x).detach().numpy()).max() <= 1e-5
-
-
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_one_pass_is_the_tensor_operations(dtype):
     """Variance and its slope, bins and normal quantiles: loops against torch, in any layout."""
