@@ -26,7 +26,6 @@ PARALLEL = 1 << 17  # elements below which a second thread costs more than it sa
 GRID_COST = {4: ((18.0, 255.0), (12.0, 520.0)), 8: ((35.0, 660.0), (23.0, 1490.0))}
 SORT_COST = {4: 400.0, 8: 580.0}
 ALONE_COST = 4e5
-SORT_SELF = (0.5, 0.25, 0.0, -0.125)  # sigma^(m)(0): the term j = i
 
 
 def workspace_limit(size):
@@ -394,7 +393,9 @@ class LoneColumn:
                 self.near = None
         if self.near is None:
             self.permutation = np.argsort(values)
-            self.sorted = values[self.permutation]
+            self.place, self.step = np.empty(len(values)), np.empty(len(values), np.uint8)
+            ascending = values[self.permutation]
+            kernels.positions(ascending, gamma, FAR, self.place, self.step)
 
     def sum(self, weight, order, fold=False):
         """sum_j w_j sigma^(order)(gamma (x_i - x_j)); weight None means ones."""
@@ -419,19 +420,17 @@ class LoneColumn:
         return result
 
     def by_sort(self, weight, order, fold):
-        series = tables.derivative_series(1, tables.SORTED_TERMS[self.itemsize][order], order)
+        arrays = tables.sorted_tables(self.itemsize, order, int(FAR))
         w = NO_WEIGHT if weight is None else weight[self.permutation]
-        part = np.empty_like(self.sorted)
-        sign = -1.0 if order % 2 == 0 else 1.0
-        kernels.sorted_series(self.sorted, self.gamma, w, series, sign, part)
-        if order > 0:
-            part += SORT_SELF[order] * (1.0 if weight is None else w)
-        elif weight is None:
+        part = np.empty_like(self.place)
+        loop = kernels.sorted_kernel(tables.GRIDS[self.itemsize][0].coarse)
+        loop(self.place, self.step, w, order, *arrays, part)
+        if order == 0 and weight is None:
             before = np.arange(0.5, len(part))
             upper = before + part > 0.5 * len(part) if fold else np.zeros(len(part), bool)
             before[upper] -= len(part)  # exact: minus the values after it and half of itself
             part += before
-        else:
+        elif order == 0:
             part += np.cumsum(w) - 0.5 * w
         result = np.empty_like(part)
         result[self.permutation] = part

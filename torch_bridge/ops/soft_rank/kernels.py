@@ -27,8 +27,7 @@ from torch_bridge.ops.soft_rank import vectors
 
 # FMA contraction only: reassociation would let the compiler undo careful sums.
 CONTRACT = {"contract"}
-SMALL = 80.0
-REACH = 1.0  # distance in t from the anchor of a sorted sum: e^{31 * 1} is no danger to any digit
+CROWD = 4  # values of a box above which moments cost less than comparing them one by one
 NARROW = 300.0  # e^150 squared is far from overflow, and 150 roundings of 1e-16 far from 1e-10
 PAD = 16  # tile rows of 2^k elements would all fall into the same few cache lines
 CHUNK = 512  # elements whose places are kept at one time; a multiple of 4
@@ -436,64 +435,189 @@ def raise_to_powers(z, powers):
 
 
 @njit(cache=True, nogil=True)
-def add_exactly(total, lost, weight, powers):
-    """total += weight powers, and what rounding took from each sum into `lost` (Knuth)."""
-    for k in range(total.size):
-        term = weight * powers[k]
-        following = total[k] + term
-        added = following - total[k]
-        lost[k] += (total[k] - (following - added)) + (term - added)
-        total[k] = following
+def positions(x, gamma, farthest, place, step):
+    """Where the ascending values x lie: place (n,) in a box of width 1 in t, from 0 to 1, and step
+    (n,), how many boxes further than that of the value before; at most `farthest` apart in t.
 
-
-@njit(cache=True, nogil=True, fastmath={"contract", "reassoc"})
-def combine(series, falling, total, lost):
-    value = 0.0
-    for k in range(series.size):
-        value += series[k] * (falling[k] * (total[k] + lost[k]))
-    return value
+    Gaps are added up and not distances from the first value, by compensated additions: what is far
+    away costs close values no digit.
+    """
+    here = lost = 0.0
+    place[0], step[0] = 0.0, 0
+    for i in range(1, x.size):
+        gap = x[i] - x[i - 1]
+        t = gamma * gap if gap > 0.0 else 0.0  # ties, even where gamma is infinite
+        t = t if t < farthest else farthest
+        following = here + t
+        added = following - here
+        lost += (here - (following - added)) + (t - added)
+        whole = np.floor(following + lost)
+        whole = whole if whole > 0.0 else 0.0
+        here = following - whole
+        place[i], step[i] = here + lost, np.uint8(whole)
 
 
 @njit(cache=True, nogil=True)
-def sorted_series(x, gamma, weight, series, sign, out):
-    """out_i = sum over j != i of the exponential series at gamma |x_i - x_j|, weights w_j.
+def branch(z, order):
+    """sigma^(order)(-s), s >= 0, z = e^-s."""
+    if order == 0:
+        return z / (1.0 + z)
+    if order == 1:
+        return z / ((1.0 + z) * (1.0 + z))
+    if order == 2:
+        return z * (1.0 - z) / ((1.0 + z) * (1.0 + z) * (1.0 + z))
+    square = (1.0 + z) * (1.0 + z)
+    return z * (1.0 - 4.0 * z + z * z) / (square * square)
 
-    x (n,) ascending. weight (n,), or empty for ones. series (terms,), a multiple of 4. The sum over
-    the left neighbours is multiplied by `sign`.
 
-    e^{-k gamma |x_i - x_j|} = falling_k(i) rising_k(j) with e^{-+k gamma |x - anchor|}: values near
-    one anchor are summed without decay, by compensated additions, and the sums decay only when the
-    anchor moves on. A product at every value instead would cost a rounding at every value.
-    """
-    size, terms = x.size, series.size
-    total, lost = np.empty(terms), np.empty(terms)
-    rising, falling = np.empty(terms), np.empty(terms)
-    for side in range(2):
-        for k in range(terms):
-            total[k] = lost[k] = 0.0
-        anchor = x[0] if side == 0 else x[size - 1]
-        for step in range(size):
-            i = step if side == 0 else size - 1 - step
-            distance = abs(x[i] - anchor)
-            t = gamma * distance if distance > 0.0 else 0.0  # ties, even where gamma is infinite
-            if t > REACH:
-                raise_to_powers(np.exp(-t), falling)
+@njit(cache=True, nogil=True, fastmath=CONTRACT)
+def clenshaw(coefficients, xi):
+    """sum_q coefficients[q] T_q(xi)."""
+    following = current = 0.0
+    for q in range(coefficients.size - 1, 0, -1):
+        following, current = current, 2.0 * xi * current - following + coefficients[q]
+    return xi * current - following + coefficients[0]
+
+
+@functools.cache
+def sorted_kernel(coarse):
+    """The sums over sorted values, compiled for boxes of `coarse` coefficients."""
+    add = vectors.add_chebyshev(coarse)
+
+    @njit(cache=True, nogil=True, fastmath=CONTRACT)
+    def gather(place, weight, side, first, last, moments):
+        """moments = sums of w T_q(xi), xi along the direction of the sweep."""
+        for q in range(coarse):
+            moments[q] = 0.0
+        for i in range(first, last):
+            xi = 2.0 * place[i] - 1.0
+            w = 1.0 if weight.size == 0 else weight[i]
+            add(moments, np.intp(0), xi if side == 0 else -xi, w)
+
+    @njit(cache=True, nogil=True)
+    def within(place, weight, order, sign, first, last, moments, own, out):
+        """What the values of one box give each other; order 0 without the term j = i."""
+        if last - first > CROWD:
+            vectors.multiply(moments, np.intp(0), own, moments, np.intp(coarse))
+            before, after = 0.0, moments[0]
+            for i in range(first, last):
+                value = clenshaw(moments[coarse:], 2.0 * place[i] - 1.0)
+                if order == 0:
+                    w = 1.0 if weight.size == 0 else weight[i]
+                    after -= w
+                    value += 0.5 * (after - before)
+                    before += w
+                out[i] = value
+            return
+        at_zero = branch(1.0, order) if order > 0 else 0.0
+        for i in range(first, last):
+            w = 1.0 if weight.size == 0 else weight[i]
+            out[i] = w * at_zero
+            for j in range(first, i):
+                value = branch(np.exp(place[j] - place[i]), order)
+                out[i] += sign * value * (1.0 if weight.size == 0 else weight[j])
+                out[j] += w * value
+
+    @njit(cache=True, nogil=True, fastmath=CONTRACT)
+    def sorted_sums(place, step, weight, order, series, decays, own, beside, out):
+        """out_i = sum_j w_j sigma^(order)(t_i - t_j); order 0 less what hard ranks would have.
+
+        place, step (n,) from `positions`. weight (n,), or empty for ones. series (terms,), decays
+        (distances, terms): e^{-k distance}; boxes still further apart do not see each other. own,
+        beside (coarse, coarse): moments of a box -> the Chebyshev series in the box itself, in the
+        next one.
+
+        One sweep to the right and one to the left, over the boxes that have values. The box before
+        is not yet far: where both have few values they are compared one by one.
+        """
+        size, terms = place.size, series.size
+        unseen = decays.shape[0]
+        far, pending, leaving = np.empty(terms), np.empty(terms), np.empty(terms)
+        powers = np.empty(terms)
+        moments, last_moments = np.empty(2 * coarse), np.empty(2 * coarse)
+        for side in range(2):
+            sign = -1.0 if side == 0 and order % 2 == 0 else 1.0
+            for k in range(terms):
+                far[k] = pending[k] = 0.0
+            any_far, any_pending = False, False
+            first = 0 if side == 0 else size
+            last = first
+            before_first = before_last = first  # the box before, empty unless it is adjacent
+            gathered = False
+            while True:
+                if side == 0:
+                    first = last
+                    if first == size:
+                        break
+                    last = first + 1
+                    while last < size and step[last] == 0:
+                        last += 1
+                    distance = 0 if last == size else np.int64(step[last])
+                else:
+                    last = first
+                    if last == 0:
+                        break
+                    first = last - 1
+                    while step[first] == 0 and first > 0:
+                        first -= 1
+                    distance = np.int64(step[first])
+                count, before = last - first, before_last - before_first
+                crowded = count > CROWD
+                if crowded:
+                    gather(place, weight, side, first, last, moments)
+                if side == 0:
+                    within(place, weight, order, sign, first, last, moments, own, out)
+                if before > 0 and count * before > CROWD * CROWD:
+                    if not gathered:
+                        gather(place, weight, side, before_first, before_last, last_moments)
+                    held = last_moments
+                    vectors.multiply(held, np.intp(0), beside, held, np.intp(coarse))
+                    for i in range(first, last):
+                        xi = 2.0 * place[i] - 1.0
+                        value = clenshaw(held[coarse:], xi if side == 0 else -xi)
+                        out[i] += sign * value
+                elif before > 0:
+                    for i in range(first, last):
+                        value = 0.0
+                        for j in range(before_first, before_last):
+                            t = abs(place[i] - place[j] + (1.0 if side == 0 else -1.0))
+                            w = 1.0 if weight.size == 0 else weight[j]
+                            value += w * branch(np.exp(-t), order)
+                        out[i] += sign * value
+                seen = 0 < distance < unseen
                 for k in range(terms):
-                    # below e^-SMALL nothing changes, and numbers turn subnormal and slow
-                    near = (k + 1) * t < SMALL
-                    total[k] = (total[k] + lost[k]) * falling[k] if near else 0.0
-                    lost[k] = 0.0
-                anchor, t = x[i], 0.0
-            if t > 0.0:
-                z = np.exp(t)
-                raise_to_powers(z, rising)
-                raise_to_powers(1.0 / z, falling)
-            else:
+                    leaving[k] = 0.0
+                for i in range(first, last if any_far or seen else first):
+                    z = np.exp(-place[i] if side == 0 else place[i] - 1.0)
+                    if any_far:
+                        raise_to_powers(z, powers)
+                        value = 0.0
+                        for k in range(0, terms, 4):
+                            low = far[k] * powers[k] + far[k + 1] * powers[k + 1]
+                            high = far[k + 2] * powers[k + 2] + far[k + 3] * powers[k + 3]
+                            value += low + high
+                        out[i] += sign * value
+                    if seen:
+                        raise_to_powers(decays[1, 0] / z, powers)
+                        w = 1.0 if weight.size == 0 else weight[i]
+                        for k in range(terms):
+                            leaving[k] += w * powers[k]
                 for k in range(terms):
-                    rising[k] = falling[k] = 1.0
-            value = combine(series, falling, total, lost)
-            if side == 0:
-                out[i] = sign * value
-            else:
-                out[i] += value
-            add_exactly(total, lost, 1.0 if weight.size == 0 else weight[i], rising)
+                    leaving[k] *= series[k]
+                if distance == 1:
+                    any_far = any_far or any_pending
+                    any_pending = True
+                    for k in range(terms):
+                        far[k] = decays[1, k] * (far[k] + pending[k])
+                        pending[k] = leaving[k]
+                    before_first, before_last, gathered = first, last, crowded
+                    moments, last_moments = last_moments, moments
+                else:
+                    any_far, any_pending = distance < unseen, False
+                    for k in range(terms):
+                        kept = decays[1, k] * (far[k] + pending[k]) + leaving[k]
+                        far[k] = decays[distance - 1, k] * kept if any_far else 0.0
+                        pending[k] = 0.0
+                    before_first = before_last = first
+
+    return sorted_sums

@@ -34,6 +34,11 @@ use the series with Z = e^{-H}, whose terms separate into source, distance and t
 Boxes may be divided into `children` equal parts, so that a point touches `fine` coefficients
 where its box has `coarse` of them; polynomials move up and down by interpolation. There is no
 near field between the parts: the kernel is smooth at the scale of a whole box.
+
+**Sorted values** on the CPU use the undivided boxes, those that are not empty, with the same split:
+near z = 1 the terms of the series for any distance cancel, sum_k k^m |c_k| z^k being 17, 210, 2900
+and 76000 for m = 0..3 (float64), and so much rounding comes up; those of Z = 1/e add up to 6 at
+most.
 """
 
 import dataclasses
@@ -45,9 +50,8 @@ import numpy as np
 
 ORDERS = 4  # sigma and its first three derivatives
 
-# Series lengths by order, for any distance (Z = 1). 5.83^-K times K^(2m) is below the rounding
-# of the result: float32 results need 3e-8, float64 results 1e-16. Multiples of 4, which the loops
-# take at a time.
+# Series lengths by order in torch operations, for any distance (Z = 1). 5.83^-K times K^(2m) is
+# below the rounding of the result: float32 results need 3e-8, float64 results 1e-16.
 SORTED_TERMS = {4: (12, 16, 20, 20), 8: (24, 28, 28, 32)}
 
 
@@ -184,6 +188,30 @@ def grid_tables(grid, order):
     decay = np.exp(-grid.width * k)
     arrays = (near, leave, decay, arrive, np.concatenate(up), np.concatenate(down, axis=1))
     return tuple(np.ascontiguousarray(array) for array in arrays)
+
+
+@functools.cache
+def sorted_tables(itemsize, order, farthest):
+    """What the sums over sorted values need, as C-contiguous float64 arrays.
+
+    series (terms,)          k^order c_k for distances above one box
+    decays (farthest, terms) e^{-k l}, 0 where it changes no digit: subnormal numbers are slow
+    own (coarse, coarse)     moments -> Chebyshev series in the box itself, for sigma - 1/2 or a
+                             derivative of sigma
+    beside                   the same in the next box, for sigma^(order)(-s), s the distance
+    """
+    grid = GRIDS[itemsize][0]
+    terms = -(-(grid.terms + 2 * order) // 4) * 4
+    exponent = np.arange(farthest)[:, None] * np.arange(1, terms + 1.0)
+    decays = np.where(exponent < 80.0, np.exp(-exponent), 0.0)
+    own = box_translation(grid.width, grid.coarse, order, 0)
+    if order == 0:
+        own[0, 0] -= 0.5
+    points, transform = chebyshev_points(grid.coarse), chebyshev_transform(grid.coarse)
+    s = grid.width * (1 + (points[:, None] - points[None, :]) / 2)
+    beside = transform @ sigmoid_derivative(-s, order) @ transform.T
+    series = derivative_series(decimal_exp(-grid.width), terms, order)
+    return series, decays, *(np.ascontiguousarray(a.T) for a in (own, beside))
 
 
 def chebyshev_to_powers(coefficients):
