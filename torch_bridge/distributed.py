@@ -56,13 +56,28 @@ def all_sum(value, group=None):
     return AllSum.forward(value, group)
 
 
+@torch.library.custom_op("maxent::snapshot", mutates_args=())
+def snapshot(value: torch.Tensor) -> torch.Tensor:
+    """A copy that a compiled backward pass saves: it recomputes an ordinary one, from a buffer that
+    the forward pass has changed by then."""
+    return value.clone()
+
+
+@snapshot.register_fake
+def _(value):
+    return torch.empty_like(value)
+
+
 def mean_and_variance(x, dims, group=None, center=0.0):
     """(count, mean, var) of x (any dtype of at least float32) along dims, over all processes.
 
     count: 0-dimensional, float64; mean, var (biased): of the remaining dimensions, x's dtype. One
     all-reduce of two values a column and a count. center: a guess of the mean that all processes
-    share. A process may hold no rows; if none holds any, mean and var are nan.
+    share; it may be a buffer that is updated afterwards. A process may hold no rows; if none holds
+    any, mean and var are nan.
     """
+    if isinstance(center, torch.Tensor) and torch.compiler.is_compiling():
+        center = snapshot(center)
     n = math.prod([x.shape[d] for d in dims])
     count = torch.full((1,), n, dtype=torch.float64, device=x.device)
     if n:
@@ -101,11 +116,11 @@ class GatherRows(torch.autograd.Function):
         return rows, None, None, None
 
 
+@torch.compiler.disable(reason="the processes' numbers of rows are read on the host")
 def gather_rows(x, group=None):
     """(rows of all processes along dimension 0, slice of the own ones), differentiable.
 
-    Shares may be unequal or empty; their sizes are read on the host, so this does not compile into
-    one graph.
+    Shares may be unequal or empty; their sizes are read on the host, so a compiled graph ends here.
     """
     group = dist.group.WORLD if group is None else group
     sizes = torch.zeros(processes(group), dtype=torch.int64, device=x.device)

@@ -41,8 +41,9 @@ STEEPEST = 3.0
 
 
 class Fit(NamedTuple):
-    """What was found on the way: per column, (C,) or (C, degree)."""
+    """What was found on the way: per column, (C,) or (C, degree); count: (), float64."""
 
+    count: torch.Tensor
     mean: torch.Tensor
     var: torch.Tensor
     center: torch.Tensor
@@ -88,11 +89,13 @@ def squash_of(support):
 
 
 def standard_frame(x, eps, sync=None):
-    """(z, mean, var, sqrt(var + eps)) of the columns of (A, C, B), the last three (C,)."""
+    """(z, count, mean, var, sqrt(var + eps)) of the columns of (A, C, B): count (), the last three
+    (C,)."""
     if sync is not None:
-        _, mean, var = mean_and_variance(x, (0, 2), *sync)
+        count, mean, var = mean_and_variance(x, (0, 2), *sync)
         scale = torch.sqrt(var + eps)
-        return (x - mean[:, None]) / scale[:, None], mean, var, scale
+        return (x - mean[:, None]) / scale[:, None], count, mean, var, scale
+    count = x.new_full((), x.shape[0] * x.shape[2], dtype=torch.float64)
     largest = x.detach().abs().amax((0, 2))
     unit = torch.where(largest > HUGE, largest, 1.0)
     scaled = x / unit[:, None]
@@ -102,15 +105,16 @@ def standard_frame(x, eps, sync=None):
     # in units of 1e30 eps vanishes; a deviation below this is rounding of a constant
     floor = torch.finfo(x.dtype).tiny ** 0.5
     scale = torch.sqrt((var + eps / unit / unit).clamp_min(floor))
-    return d / scale[:, None], mean * unit, var * unit * unit, scale * unit
+    return d / scale[:, None], count, mean * unit, var * unit * unit, scale * unit
 
 
 def frame_of(x, support, eps, sync=None):
-    """(t, mean, var, center, scale): the columns of (A, C, B) in their frame, the rest (C,)."""
+    """(t, count, mean, var, center, scale) of the columns of (A, C, B): t in their frame, count (),
+    the rest (C,)."""
     if isinstance(support, str) and support == "real":
-        z, mean, var, scale = standard_frame(x, eps, sync)
-        return squash(z), mean, var, mean, scale
-    _, mean, var, _ = standard_frame(x.detach(), eps, sync)
+        z, count, mean, var, scale = standard_frame(x, eps, sync)
+        return squash(z), count, mean, var, mean, scale
+    _, count, mean, var, _ = standard_frame(x.detach(), eps, sync)
     if isinstance(support, str):
         if sync is not None:
             raise ValueError('support="data" needs all rows in one process; use "real" or (lo, hi)')
@@ -120,7 +124,7 @@ def frame_of(x, support, eps, sync=None):
     else:
         low, high = (x.new_full((x.shape[1],), end) for end in support)
     center, scale = frame_of_range(low, high)
-    return (x - center[:, None]) / scale[:, None], mean, var, center, scale
+    return (x - center[:, None]) / scale[:, None], count, mean, var, center, scale
 
 
 def frame_of_range(low, high):
@@ -272,14 +276,14 @@ def fit(x, degree, support, eps, ridge, start=None, sync=None):
     """(t, Fit) of the columns of (A, C, B), in a wide dtype.
 
     support: also a (C, 2) tensor of (lo, hi). sync: None, or (process group, a mean nearby that all
-    processes share): sums are then taken over all processes, once for mean and variance and once
-    for the moments.
+    processes share): sums are then taken over all processes, once for count, mean and variance, and
+    once for the moments, which are taken in the frame those make.
     """
-    t, mean, var, center, scale = frame_of(x, support, eps, sync)
+    t, count, mean, var, center, scale = frame_of(x, support, eps, sync)
     # what lies outside a given support counts as its end
     m = moments_of(t if isinstance(support, str) else t.clamp(-1, 1), degree, sync)
     c, info = dual_solve(m, start, ridge=ridge)
-    return t, Fit(mean, var, center, scale, m, c, info)
+    return t, Fit(count, mean, var, center, scale, m, c, info)
 
 
 def moment_match(

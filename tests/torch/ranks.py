@@ -57,6 +57,29 @@ def through_layer(module, x, g):
     return [y.detach(), slope, *[buffer.clone() for buffer in module.buffers()]]
 
 
+def second_batch(x, g):
+    """Another mean, another scale, other rows: the running mean is near neither."""
+    return 2 * x.flip(0) + 1, g.flip(0)
+
+
+def messages(layer, x):
+    """How many numbers the process sends forwards and backwards, all-reduce by all-reduce."""
+    sent, send = [], distributed.collectives.all_reduce
+
+    def counted(value, *rest):
+        sent.append(value.numel())
+        return send(value, *rest)
+
+    distributed.collectives.all_reduce = counted
+    try:
+        y = layer(x.clone().requires_grad_())
+        forwards = len(sent)
+        y.sum().backward()
+    finally:
+        distributed.collectives.all_reduce = send
+    return sent[:forwards], sent[forwards:]
+
+
 def through_loss(module, x):
     """The loss and its gradient: of the sum over processes, hence divided by their number."""
     x = x.clone().requires_grad_()
@@ -106,12 +129,16 @@ def run(rank, world):
     (slope,) = torch.autograd.grad((mean.sin() * var).sum() / world, leaf)
     results["compiled statistics"] = [mean.detach(), var.detach(), slope]
 
-    torch._dynamo.reset()
-    layer = sync_(LAYERS["moment matching"]())
+    for key, whole in (("moment matching", True), ("copula", False)):
+        torch._dynamo.reset()
+        layer = torch.compile(sync_(LAYERS[key]()), fullgraph=whole, backend="aot_eager")
+        batches = [(x, g), second_batch(x, g)]
+        results["compiled", key] = [through_layer(layer, v[mine], w[mine]) for v, w in batches]
     try:
-        torch.compile(layer, fullgraph=True, backend="aot_eager")(x[mine])
-    except Exception as error:
-        results["compiled layer"] = str(error)
+        torch.compile(sync_(LAYERS["copula"]()), fullgraph=True, backend="aot_eager")(x[mine])
+    except torch._dynamo.exc.Unsupported as error:
+        results["one graph of a copula"] = str(error)
+    results["messages"] = messages(sync_(LAYERS["moment matching"]()), x[mine])
 
     net = sync_(convert_batchnorm(network(), Copula1d)).double()
     net = nn.parallel.DistributedDataParallel(net)
@@ -138,6 +165,8 @@ def sharded(world, x, layer):
 def main(rank, world, folder):
     warnings.simplefilter("error")
     warnings.filterwarnings("ignore", ".*should not be instantiated")
+    # torch.compile looks at every tensor that enters a graph after a break
+    warnings.filterwarnings("ignore", "The .grad attribute of a Tensor that is not a leaf")
     torch.set_num_threads(1)
     store = f"file://{folder}/store"
     dist.init_process_group("gloo", init_method=store, rank=rank, world_size=world)

@@ -86,7 +86,31 @@ def test_compiled(results):
     """As one graph, gradients included."""
     for found in results:
         close(found["compiled statistics"], found["unequal", "statistics"][:3])
-        assert "not compiled" in found["compiled layer"]  # refused, by name
+
+
+@pytest.mark.parametrize("key", ["moment matching", "copula"])
+def test_compiled_layers(results, key):
+    """Two training steps: the backward pass must not see the running mean that the forward pass
+    has changed."""
+    x, g = ranks.data()
+    layer = ranks.LAYERS[key]()
+    for step, batch in enumerate([(x, g), ranks.second_batch(x, g)]):
+        output, slope, *buffers = ranks.through_layer(layer, *batch)
+        for rank, found in enumerate(results):
+            mine = ranks.share(ranks.SHARES["unequal"], rank)
+            close(found["compiled", key][step], [output[mine], slope[mine], *buffers])
+
+
+def test_a_copula_of_all_processes_is_not_one_graph(results):
+    for found in results:
+        assert "read on the host" in found["one graph of a copula"]
+
+
+def test_two_messages_each_way(results):
+    """A count, means and variances; then the moments, which are taken in the frame those make."""
+    statistics, moments = 1 + 2 * ranks.FEATURES, ranks.FEATURES * (1 + 4)
+    for found in results:
+        assert found["messages"] == ([statistics, moments], [moments, statistics])
 
 
 def test_ddp_gets_the_gradient_of_the_whole_batch(results):

@@ -117,11 +117,7 @@ class ColumnNorm(nn.Module):
 
     def shares_batch(self):
         """Whether the rows of other processes count too."""
-        shared = self.sync and self.training and processes(self.process_group) > 1
-        if shared and torch.compiler.is_compiling():
-            # compiled, a layer with running statistics got a wrong input gradient on one process
-            raise RuntimeError("a layer under sync_ is not compiled: torch.compiler.disable it")
-        return shared
+        return self.sync and self.training and processes(self.process_group) > 1
 
     def updates_statistics(self):
         """False in the second forward pass of activation checkpointing, which runs in backward."""

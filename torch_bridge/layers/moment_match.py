@@ -7,7 +7,6 @@ from torch import nn
 from torch.nn.parameter import UninitializedBuffer
 
 from torch_bridge import copula, moment_matching
-from torch_bridge.distributed import all_sum
 from torch_bridge.layers.column_norm import ColumnNorm, LazyColumnNorm, approach
 from torch_bridge.moment_matching import KNOTS
 from torch_bridge.ops import monotone_table
@@ -181,7 +180,7 @@ class MomentMatch(ColumnNorm):
             self.ridge, start, sync,
         )
         if self.updates_statistics():
-            self.update(found, columns, sync)
+            self.update(found)
         table = self.table_for(found.coefficients)
         return monotone_table.evaluate(self.affine_table(table), t)
 
@@ -199,14 +198,10 @@ class MomentMatch(ColumnNorm):
         return table
 
     @torch.no_grad()
-    def update(self, found, columns, sync):
+    def update(self, found):
         """One batch into the running statistics; the moments begin with the first batch."""
         factor = self.average_factor()
-        n = columns.shape[0] * columns.shape[2]
-        if sync is not None:
-            n = all_sum(self.running_mean.new_full((), n, dtype=torch.float64), sync[0])
-        else:
-            n = torch.full_like(factor, n)
+        n = found.count
         mean, var, moments = (v.detach() for v in (found.mean, found.var, found.moments))
         approach(self.running_mean, mean, factor)
         unbiased = var * (n / (n - 1).clamp_min(1)).to(var.dtype)
