@@ -134,7 +134,8 @@ class MomentLoss(ColumnLoss):
 
 class NegentropyLoss(ColumnLoss):
     """Divergence, in nats, of the maximum-entropy density of a column's moments from that of a
-    normal column's: 0 for a normal column, about `degree`/2n for n normal samples.
+    normal column's: 0 for a normal column, `degree`/2n on average for n normal samples, less what
+    the ridge takes.
 
     ridge: of the dual, as in `functional.dual_solve`; the loss is that of the ridged dual, and its
     gradient exact. Other arguments and errors as for MomentLoss.
