@@ -188,7 +188,7 @@ class Density:
         c, basis = self._series(j)
         lower, upper = support.bounds
         out = np.empty(x.size)
-        rec = basis.recurrence(self.degree)
+        rec = basis.recurrence(self.degree).copy()
         y = self.transform.place(x)
         reference = support.atoms_of_reference()
         shift = np.log(abs(scale)) if reference is None else 0.0
@@ -371,7 +371,9 @@ class Density:
         padded = np.zeros(degree + 1)
         padded[: c.size] = c
         support = self._column(j)[-1]
-        return evaluation.nodes(padded, basis.recurrence(degree), support.ends, panel_rule(degree))
+        return evaluation.nodes(
+            padded, basis.recurrence(degree).copy(), support.ends, panel_rule(degree)
+        )
 
     def mean(self):
         """E X, in the unit of x."""

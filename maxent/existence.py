@@ -94,7 +94,7 @@ def satellites(support, minimum, column):
         return []
     c, basis = minimum.coefficients[column], OwnBasis("own", minimum.series[column])
     degree = c.size - 1
-    rec = basis.recurrence(degree)
+    rec = basis.recurrence(degree).copy()
     t, p = evaluation.nodes(c, rec, support.ends, panel_rule(degree))
     q = basis.evaluate(t, degree) @ c
     found = []

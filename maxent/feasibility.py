@@ -440,7 +440,7 @@ class ContinuousFeasibility(Feasibility):
         if self.basis.name == "chebyshev":
             diagonal, squares = kernels.interval_jacobi(m, base, side)
         else:
-            recurrence = self.basis[column].recurrence(m.shape[0] - 1)
+            recurrence = self.basis[column].recurrence(m.shape[0] - 1).copy()
             half = self.basis.name == "laguerre"
             diagonal, squares = kernels.unbounded_jacobi(m, recurrence, base, half)
         t, vectors = scipy.linalg.eigh_tridiagonal(diagonal, np.sqrt(np.maximum(squares, 0.0)))

@@ -48,7 +48,7 @@ def _flat(values):
 @lru_cache(maxsize=64)
 def _constants(basis, k):
     """The recurrence and the panel rule, in arrays that are the kernels' own."""
-    return basis.recurrence(k), panel_rule(k)
+    return basis.recurrence(k).copy(), panel_rule(k)
 
 
 @lru_cache(maxsize=1)

@@ -257,7 +257,8 @@ def _from_powers(given, support, kind):
     error[:, 0] = 0.0
     place, width = (loc - centre) / unit, scale / unit
     if basis is support.basis:
-        moments, error = power_to_basis(power, error, place, width, basis.recurrence(size - 1))
+        rows = basis.recurrence(size - 1).copy()  # what is read-only would compile anew
+        moments, error = power_to_basis(power, error, place, width, rows)
     else:
         moments = np.empty_like(power)
         for j, rows in enumerate(basis.recurrences(size - 1, columns)):

@@ -5,6 +5,7 @@ inside a function that lead to a later room, as `room -> later room`).
 """
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
@@ -128,3 +129,39 @@ def test_contributing_names_every_room_that_a_table_row_points_to():
     named = set(re.findall(r"`([a-z_]+)`", " ".join(rows)))  # `newton.py` is a file, not a room
     assert named
     assert named <= set(ROOMS)
+
+
+def kernels_named(path):
+    """What a file outside of `_kernels` names of it: (module, function)."""
+    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    modules = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and "_kernels" in (node.module or "").split("."):
+            for alias in node.names:
+                place = node.module.split("_kernels")[1].strip(".")
+                if place:
+                    yield place, alias.name
+                else:
+                    modules[alias.asname or alias.name] = alias.name
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            if node.value.id in modules:
+                yield modules[node.value.id], node.attr
+
+
+def test_python_names_no_kernel_that_only_kernels_can_call():
+    """Called from Python, an `inner` one would end the process."""
+    outside = [p for p in files("maxent") if room_of(p) != "_kernels"]
+    named = {
+        name
+        for path in [*outside, *files("torch_bridge"), *files("tests"), *files("benchmarks")]
+        for name in kernels_named(path)
+    }
+    assert ("fast", "solve_columns") in named
+
+    def inner(module, name):
+        found = getattr(importlib.import_module(f"maxent._kernels.{module}"), name)
+        return getattr(found, "targetoptions", {}).get("no_cpython_wrapper", False)
+
+    assert not {name for name in named if inner(*name)}
+    assert inner("fast", "descend")

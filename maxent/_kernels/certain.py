@@ -29,8 +29,8 @@ import math
 from collections import namedtuple
 
 import numpy as np
-from numba import njit
 
+from .compiled import ZERO, inner, kernel
 from .descent import CONVERGED, OUT_OF_STEPS, STALLED, summits
 from .dual import dot, dot3
 from .lumps import (
@@ -44,7 +44,7 @@ from .lumps import (
     minimise_model,
 )
 from .panels import place, survey
-from .recurrence import table
+from .recurrence import copy, copy_rows, fill, table
 from .stieltjes import expand, mean_of, project, stieltjes, sum_series
 from .window import BOUNDED, window
 
@@ -109,7 +109,7 @@ Work = namedtuple(
 )
 
 
-@njit(cache=True, nogil=True)
+@inner
 def allocate(k, nodes):
     """The arrays of one column's work, for panels of so many nodes."""
     size = MOST_PANELS * nodes
@@ -154,7 +154,7 @@ def allocate(k, nodes):
     )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def lay(c, rec, ends, rule, depth, error, work):
     """Nodes for exp(sum c_j phi_j): returns (their number or -1, largest exponent, gaps)."""
     points, weights, local_points, local_transform = rule
@@ -190,7 +190,7 @@ def lay(c, rec, ends, rule, depth, error, work):
     return place(left, right, count, points, weights, work.t, work.w), peak, gaps
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def watch(gaps, work):
     """Points in the gaps, and the lengths they stand for; returns how many."""
     n = 0
@@ -204,10 +204,10 @@ def watch(gaps, work):
     return n
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def levinson(m, most, A, before):
     """The prediction polynomial of order `most`; returns (order reached, error of prediction)."""
-    A[:] = 0.0
+    fill(A, 0.0)
     A[0] = 1.0
     error = 1.0
     size = 1.0
@@ -230,10 +230,10 @@ def levinson(m, most, A, before):
     return most, error
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def spectrum(A, order, scale, c):
     """-scale |A(e^(i theta))|^2 as Chebyshev coefficients of t = cos theta, into c."""
-    c[:] = 0.0
+    fill(c, 0.0)
     for j in range(order + 1):
         s = 0.0
         for i in range(order + 1 - j):
@@ -241,10 +241,10 @@ def spectrum(A, order, scale, c):
         c[j] = -scale * s * (1.0 if j == 0 else 2.0)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def integral(c, rec, rule, work):
+@inner
+def integral(c, rec, ends, rule, work):
     """log ∫ exp(sum c_j T_j) to a few digits; NaN where the panels do not suffice."""
-    n, peak, _ = lay(c, rec, BOUNDED, rule, START_DEPTH, START_ERROR, work)
+    n, peak, _ = lay(c, rec, ends, rule, START_DEPTH, START_ERROR, work)
     if n < 0:
         return np.nan
     table(work.t, n, rec, work.phi)
@@ -255,13 +255,13 @@ def integral(c, rec, rule, work):
     return peak + math.log(total)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def start(m, rec, rule, cap, work):
+@inner
+def start(m, rec, ends, rule, cap, work):
     """The start's coefficients into work.c; returns (order, evaluations); order 0: uniform."""
     trial, c = work.trial, work.c
-    c[:] = 0.0
+    fill(c, 0.0)
     least = math.log(2.0)
-    best = 0
+    best = ZERO
     worse = 0
     evaluations = 0
     for order in range(2, cap + 1, 2):
@@ -269,13 +269,13 @@ def start(m, rec, rule, cap, work):
         if reached < order:
             break
         spectrum(work.A, order, ALPHAS[0] / error, trial)
-        d = integral(trial, rec, rule, work) + ALPHAS[0]
+        d = integral(trial, rec, ends, rule, work) + ALPHAS[0]
         evaluations += 1
         if d < least:
             least = d
             best = order
             worse = 0
-            c[:] = trial
+            copy(trial, c.shape[0], c)
         else:
             worse += 1
             if worse == ENOUGH_WORSE:
@@ -284,15 +284,15 @@ def start(m, rec, rule, cap, work):
         _, error = levinson(m, best, work.A, work.before)
         for alpha in ALPHAS[1:]:
             spectrum(work.A, best, alpha / error, trial)
-            d = integral(trial, rec, rule, work) + alpha
+            d = integral(trial, rec, ends, rule, work) + alpha
             evaluations += 1
             if d < least:
                 least = d
-                c[:] = trial
+                copy(trial, c.shape[0], c)
     return best, evaluations
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def normalise(n, watched, work):
     """q to a log density, on the nodes and in the gaps, p its probabilities; what q lost."""
     peak = -np.inf
@@ -312,7 +312,7 @@ def normalise(n, watched, work):
     return shift
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def gradient(n, trust, aim, work):
     """g and the aim mu it is counted from; returns (decrement, its floor, degrees that count).
 
@@ -321,7 +321,7 @@ def gradient(n, trust, aim, work):
     """
     mu, noise, g = work.mu, work.noise, work.g
     k = g.shape[0] - 1
-    g[:] = 0.0
+    fill(g, 0.0)
     decrement = 0.0
     floor = 0.0
     used = 0
@@ -347,7 +347,7 @@ def gradient(n, trust, aim, work):
     return math.sqrt(decrement), math.sqrt(floor), used
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def doubt(n, used, work):
     """E[K min(1, dq^2)] of Newton's step dq = -g·phi."""
     change, share = work.change, work.share
@@ -366,7 +366,7 @@ def doubt(n, used, work):
     return total
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def moment_error(m, rec, n, work):
     """Largest |E[T_j] - m_j| / max(1, √E[T_j²]) on the nodes."""
     table(work.t, n, rec, work.phi)
@@ -378,7 +378,7 @@ def moment_error(m, rec, n, work):
     return worst
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def model_step(n, gaps, nodes, used, clusters, work, lumps, scratch):
     """The model of the density and the step x to its minimum; returns the number of terms."""
     x, mu, own, gap_own = work.x, work.mu, work.own, work.gap_own
@@ -386,8 +386,8 @@ def model_step(n, gaps, nodes, used, clusters, work, lumps, scratch):
     table(work.gap_t, watched, work.R, gap_own)
     describe(own, used, work.p, work.first, clusters, work.share, work.centred, lumps)
     terms = clusters
-    known = 0
-    x[:] = 0.0
+    known = ZERO
+    fill(x, 0.0)
     for _ in range(FORESEEN):
         minimise_model(lumps, terms, known, clusters, mu[1:], used, x[1:], scratch)
         terms = make_room(lumps, terms, clusters, used, x[1:], scratch)
@@ -423,7 +423,7 @@ def model_step(n, gaps, nodes, used, clusters, work, lumps, scratch):
     return terms
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def highest(q, change, begin, end, below):
     """Where q + change is largest among begin … end-1 with q < below; -1: nowhere."""
     at = -1
@@ -433,7 +433,7 @@ def highest(q, change, begin, end, below):
     return at
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def learn(n, nodes, log_z, used, terms, work, lumps):
     """Peaks of a trial density that the model did not see become points; the number of terms."""
     q, own = work.q, work.own
@@ -453,7 +453,14 @@ def learn(n, nodes, log_z, used, terms, work, lumps):
     return terms
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
+def negate(g, x):
+    """Newton's step."""
+    for j in range(g.shape[0]):
+        x[j] = -g[j]
+
+
+@inner
 def fall(x, g):
     """Slope of D at the beginning of the step x."""
     total = 0.0
@@ -462,7 +469,7 @@ def fall(x, g):
     return total
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def search(ends, rule, error, decrement, used, modelled, terms, clusters, work, lumps, scratch):
     """Go from y along x as far as the slope of D allows, to work.trial and its nodes.
 
@@ -477,10 +484,11 @@ def search(ends, rule, error, decrement, used, modelled, terms, clusters, work, 
     evaluations = 0
     if modelled and not slope < 0.0:
         modelled = False
-        x[:] = -g
+        negate(g, x)
         slope = -decrement * decrement
     while True:
-        trial[:] = y + length * x
+        for j in range(y.shape[0]):
+            trial[j] = y[j] + length * x[j]
         n, peak, gaps = lay(trial, work.R, ends, rule, DEPTH, error, work)
         evaluations += 1
         if n > 0:
@@ -509,7 +517,7 @@ def search(ends, rule, error, decrement, used, modelled, terms, clusters, work, 
         length *= CUT
         if modelled and (cuts == MODEL_CUTS or not slope < 0.0):
             modelled = False
-            x[:] = -g
+            negate(g, x)
             slope = -decrement * decrement
             length = 1.0
             cuts = 0
@@ -519,7 +527,7 @@ def search(ends, rule, error, decrement, used, modelled, terms, clusters, work, 
             return -1, gaps, evaluations, length
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def attempt(m, rec, ends, rule, limit, trust, cap, R, y, info, work, lumps, scratch):
     """One descent from a start of order `cap` at most, or elsewhere than on an interval from
     work.c.
@@ -531,7 +539,7 @@ def attempt(m, rec, ends, rule, limit, trust, cap, R, y, info, work, lumps, scra
     k = m.shape[0] - 1
     order = 0
     if ends == BOUNDED:
-        order, evaluations = start(m, rec, rule, cap, work)
+        order, evaluations = start(m, rec, ends, rule, cap, work)
         info[1] += evaluations
     info[1] += 1
     error = ROUGH
@@ -546,8 +554,8 @@ def attempt(m, rec, ends, rule, limit, trust, cap, R, y, info, work, lumps, scra
     aim = 0.0
     cut = False
     stuck = 0
-    work.R_before[:, :] = rec
-    work.trial[:] = work.c
+    copy_rows(rec, work.R_before)
+    copy(work.c, k + 1, work.trial)
     for steps in range(limit + 1):
         normalise(n, watched, work)
         if not stieltjes(work.t, n, work.p, work.R, work.own, work.change):
@@ -574,15 +582,16 @@ def attempt(m, rec, ends, rule, limit, trust, cap, R, y, info, work, lumps, scra
             return STALLED, order - 2
         doubted = doubt(n, used, work)
         project(work.q, work.own, n, work.p, work.y, work.change)
-        work.y[used + 1 :] = work.kept[used + 1 :]
+        for j in range(used + 1, k + 1):
+            work.y[j] = work.kept[j]
         if not info[4] < np.inf:
-            R[:, :] = work.R
-            y[:] = work.y
+            copy_rows(work.R, R)
+            copy(work.y, k + 1, y)
         if decrement < POLISHED and error == FINE:
             worst = moment_error(m, rec, n, work)
             if worst < info[4]:
-                R[:, :] = work.R
-                y[:] = work.y
+                copy_rows(work.R, R)
+                copy(work.y, k + 1, y)
                 info[2], info[3], info[4], info[5], info[6] = decrement, floor, worst, used, n
             if worst < EXACT or (worst < GOOD and decrement < 10.0 * STILL):
                 return CONVERGED, -1
@@ -600,8 +609,8 @@ def attempt(m, rec, ends, rule, limit, trust, cap, R, y, info, work, lumps, scra
         if modelled:
             terms = model_step(n, gaps, nodes, used, clusters, work, lumps, scratch)
         else:
-            work.x[:] = -work.g
-        work.R_before[:, :] = work.R
+            negate(work.g, work.x)
+        copy_rows(work.R, work.R_before)
         n, gaps, tried, length = search(
             ends, rule, error, decrement, used, modelled, terms, clusters, work, lumps, scratch
         )
@@ -621,7 +630,7 @@ def attempt(m, rec, ends, rule, limit, trust, cap, R, y, info, work, lumps, scra
     return OUT_OF_STEPS, -1
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def certain_columns(
     m, recurrences, ends, starts, rule, limit, recurrence, y, codes, info, peaks, number
 ):
@@ -639,13 +648,13 @@ def certain_columns(
     lumps, scratch = allocate_lumps(k)
     for i in range(m.shape[0]):
         R, out = recurrence[i], y[i]
-        info[i] = 0.0
+        fill(info[i], 0.0)
         info[i, 4] = np.inf
         trial = 0
         cap = k
         while trial < len(TRUST) and info[i, 1] < MOST_EVALUATIONS:
             if ends != BOUNDED:
-                work.c[:] = starts[i, min(trial, starts.shape[1] - 1)]
+                copy(starts[i, min(trial, starts.shape[1] - 1)], k + 1, work.c)
             codes[i], cap = attempt(
                 m[i],
                 recurrences[i],
@@ -671,6 +680,6 @@ def certain_columns(
         if n > 0:
             table(work.t, n, R, work.own)
             sum_series(out, work.own, n, work.q)
-            out[0] -= normalise(n, 0, work)
+            out[0] -= normalise(n, ZERO, work)
             number[i] = summits(n, work.t, work.w, work.p, peaks[i])
             info[i, 6] = n

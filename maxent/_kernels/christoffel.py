@@ -8,13 +8,13 @@ which is exact.
 import math
 
 import numpy as np
-from numba import njit
 
+from .compiled import kernel
 from .feasibility import unbounded_jacobi
 from .recurrence import table
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def unbounded_start(m, recurrences, share, rules, weights, c):
     """For line and half line, columns of m (columns, k+1).
 

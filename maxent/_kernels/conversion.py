@@ -18,8 +18,8 @@ The way back expands x^n = Σ_i K_ni φ_i with  t φ_j = (φ_{j+1} − b_j φ_j 
 import math
 
 import numpy as np
-from numba import njit
 
+from .compiled import inner, kernel
 from .double_double import (
     ROUNDING,
     add,
@@ -34,13 +34,13 @@ HALF_ULP = 2.0**-53
 UPWARD = 1.0 + 2.0**-30  # the bounds are summed in float64: this much rounding they may suffer
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def _unit(loc, scale):
     """The exponent e of the smallest power of two above |loc| and |scale|."""
     return math.frexp(max(abs(loc), abs(scale)))[1]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def basis_coefficients(loc, scale, recurrence, high, low, size):
     """C in `high` + `low`, (k+1, k+1), and in `size` the same recurrence run on absolute values.
 
@@ -78,7 +78,7 @@ def basis_coefficients(loc, scale, recurrence, high, low, size):
             size[j + 1, i] = s
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def power_to_basis(power, power_error, loc, scale, recurrence):
     """E[x^j] to E[φ_j((x − loc)/scale)], rounded once, with a bound on the error.
 
@@ -126,7 +126,7 @@ def power_to_basis(power, power_error, loc, scale, recurrence):
     return moments, error
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def basis_to_power(moments, loc, scale, recurrence):
     """E[φ_j((x − loc)/scale)] to E[x^j], both (columns, k+1), rounded once."""
     columns, n = moments.shape

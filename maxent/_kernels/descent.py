@@ -3,8 +3,8 @@
 import math
 
 import numpy as np
-from numba import njit
 
+from .compiled import ZERO, inner, kernel
 from .dual import DEPTH, allocate, dot, dot3, normalise, orthonormalise, spread_out
 from .newton import direction, first_length
 from .recurrence import fill
@@ -21,7 +21,7 @@ DECREMENT = 1e-13
 BLURRED = 4.0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def value(c, m, log_z):
     """(D(c), what rounding can make of it)."""
     d = log_z
@@ -32,7 +32,7 @@ def value(c, m, log_z):
     return d, 4.5e-16 * size
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def lay_out(c, rec, ends, rule, fixed, work):
     """`spread_out`; or fixed > 0: that many nodes and weights (discrete points) stand in `work`."""
     if fixed > 0:
@@ -41,7 +41,7 @@ def lay_out(c, rec, ends, rule, fixed, work):
     return spread_out(c, rec, ends, rule, work)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def descend(m, c, rec, ends, rule, fixed, limit, work, P, expected, info):
     """Minimise D from c, in place.  Returns a code; `info`: steps, evaluations, decrement, blur,
     |g|.
@@ -112,7 +112,7 @@ def descend(m, c, rec, ends, rule, fixed, limit, work, P, expected, info):
     return code
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def summits(n, t, w, p, out):
     """Where the density p/w is highest locally, left to right, into out; returns how many."""
     found = 0
@@ -129,7 +129,7 @@ def summits(n, t, w, p, out):
     return found
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def descend_columns(
     m,
     c,
@@ -175,7 +175,7 @@ def descend_columns(
         edges[i, 0], edges[i, 1] = window(c[i], rec, ends, DEPTH)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def look_ahead(c, recurrences, ends, rule, P, expected):
     """Means and orthonormal polynomials of exp(q), up to degree k of `recurrences` (columns, 3, k),
     for c (columns, k+1).
@@ -184,7 +184,7 @@ def look_ahead(c, recurrences, ends, rule, P, expected):
     columns whose exp(q) is not integrable: their `expected` is NaN.
     """
     k = recurrences.shape[2]
-    work = allocate(k, rule[0].shape[0], 0)
+    work = allocate(k, rule[0].shape[0], ZERO)
     t, _, p, phi, basis, _, _ = work
     for i in range(c.shape[0]):
         rec = recurrences[i]

@@ -7,8 +7,8 @@ All arrays of a column's work are one `Work` tuple, allocated once and shared by
 import math
 
 import numpy as np
-from numba import njit
 
+from .compiled import inner
 from .panels import MAX_PANELS, place, refine
 from .recurrence import fill, table
 from .window import window
@@ -18,7 +18,7 @@ EPS = 2.0**-53
 DEPTH = 50.0
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+@inner(fastmath={"reassoc", "contract", "nsz"})
 def dot(a, b, n):
     total = 0.0
     for i in range(n):
@@ -26,7 +26,7 @@ def dot(a, b, n):
     return total
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+@inner(fastmath={"reassoc", "contract", "nsz"})
 def dot3(w, a, b, n):
     total = 0.0
     for i in range(n):
@@ -34,7 +34,7 @@ def dot3(w, a, b, n):
     return total
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def allocate(k, nodes, fixed):
     """(t, w, p, tables, Phi, left, right) for one column of degree k; `fixed` nodes or panels."""
     size = max(MAX_PANELS * nodes, fixed)
@@ -49,7 +49,7 @@ def allocate(k, nodes, fixed):
     )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def spread_out(c, rec, ends, rule, work):
     """Nodes and probabilities of exp(q) on panels: returns (number of nodes, log of the integral).
 
@@ -69,7 +69,7 @@ def spread_out(c, rec, ends, rule, work):
     return n, normalise(c, rec, n, t, w, phi, p)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def normalise(c, rec, n, t, w, phi, p):
     """Probabilities w exp(q) / Z into p, the basis into phi; returns log Z."""
     k = c.shape[0] - 1
@@ -92,7 +92,7 @@ def normalise(c, rec, n, t, w, phi, p):
     return peak + math.log(total)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def orthonormalise(t, n, p, rec, basis, P):
     """Polynomials orthonormal under p: values into basis[j], coefficients in phi into P[j, :j+1].
 

@@ -38,9 +38,10 @@ A column that fails either, or whose Cholesky pivots are small, is left to the c
 import math
 
 import numpy as np
-from numba import njit
 
+from .compiled import ZERO, inner, kernel
 from .newton import GRADIENT_ROUNDING
+from .recurrence import copy
 
 # How a column ended.
 CONFIRMED, TOO_COARSE, REFUSED = 0, 1, 2
@@ -83,7 +84,7 @@ SHIFTER = 6755399441055744.0  # 1.5 * 2^52
 LOWEST, HIGHEST = -700.0, 700.0
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"})
+@kernel(fastmath={"contract"})
 def exponential(x, out):
     """exp(x) into out, both (n,), in loops that vectorise; x is held within ±700."""
     n = x.shape[0]
@@ -112,7 +113,7 @@ def exponential(x, out):
         out[i] *= x[i]
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+@inner(fastmath={"reassoc", "contract", "nsz"})
 def combine(c, table, q):
     """sum_j c_j T_j, j = 0 … k, at the nodes, four rows at a time."""
     k = c.shape[0] - 1
@@ -133,7 +134,7 @@ def combine(c, table, q):
         j += 1
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+@inner(fastmath={"reassoc", "contract", "nsz"})
 def project(p, table, out):
     """sum_i p_i T_j(t_i) into out[j], j = 1, 2, …, four rows at a time; out[0] is left alone."""
     size = out.shape[0]
@@ -157,7 +158,7 @@ def project(p, table, out):
         j += 1
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+@kernel(fastmath={"reassoc", "contract", "nsz"})
 def means(c, table, weights, q, p, out):
     """Means of T_1 … T_2k under exp(sum c_j T_j), relative to its mass, into out; the mass.
 
@@ -177,7 +178,7 @@ def means(c, table, weights, q, p, out):
     return mass
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+@kernel(fastmath={"contract"})
 def factorise(mean, m, U):
     """U of H = U^T U, (k, k), and U^-T (gradient) in its column k; False where a pivot is small."""
     k = m.shape[0] - 1
@@ -207,7 +208,7 @@ def factorise(mean, m, U):
     return True
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def invert(U, P):
     """P = U^-T, lower triangular, (k, k)."""
     k = U.shape[0]
@@ -226,7 +227,7 @@ def invert(U, P):
             row[i] *= scale
 
 
-@njit(cache=True, nogil=True)
+@inner
 def blur(P, error):
     """Standard deviation under p of what moments off by `error` (k+1,) do to log p."""
     k = P.shape[0]
@@ -239,7 +240,7 @@ def blur(P, error):
     return math.sqrt(total)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+@kernel(fastmath={"reassoc", "contract", "nsz"})
 def back(U, y, step):
     """step[1:] = -U^-1 y."""
     k = U.shape[0]
@@ -251,7 +252,7 @@ def back(U, y, step):
         step[j + 1] = -s / row[j]
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+@kernel(fastmath={"reassoc", "contract", "nsz"})
 def correct(step, mean, table, p, U, q, y, out):
     """The step from p (1 + s) to the polynomial nearest its logarithm, into out (k+1,).
 
@@ -285,7 +286,7 @@ def correct(step, mean, table, p, U, q, y, out):
     back(U, y, out)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def proved(c, log_growth, log_factor, cosines, values):
     """Does the rule on [-1, 1] integrate p T_j, j <= k, to rounding? First by sum |c_j| cosh, then
     by the maximum over the ellipse: a cosine polynomial of degree k whose values at n + 1 >= 4k + 1
@@ -324,9 +325,10 @@ def proved(c, log_growth, log_factor, cosines, values):
 # What is known of a panel, and where it lies: of one with number p the halves have numbers 2p and
 # 2p + 1, and [-1, 1] has number 1.
 NEGLIGIBLE, RESOLVED, COARSE = 0, 1, 2
+KEPT, LEFT_OUT = np.bool_(True), np.bool_(False)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def place(panel):
     """Middle, half width, and how often [-1, 1] was halved."""
     depth = 0
@@ -336,7 +338,7 @@ def place(panel):
     return (2 * (panel - (1 << depth)) + 1) * half - 1.0, half, depth
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+@inner(fastmath={"reassoc", "contract", "nsz"})
 def judge(local, at, depth, growth, factor, slack):
     """What is known of a panel on which log p has the Chebyshev coefficients local[at] (k+1,)."""
     size = local.shape[1]
@@ -356,7 +358,7 @@ def judge(local, at, depth, growth, factor, slack):
     return COARSE
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"})
+@inner(fastmath={"contract"})
 def halve(stack, top, split):
     """From stack[top]: on the left half into stack[top + 1], on the right half in its place."""
     size = stack.shape[1]
@@ -369,7 +371,7 @@ def halve(stack, top, split):
         stack[top, i] = right
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def room_for_panels(k):
     """Panels from left to right, [how many, which]; the same, being chosen; whether one is kept;
     two stacks, of panels and of coefficients on them.
@@ -379,12 +381,12 @@ def room_for_panels(k):
     return panels, chosen, keeps, numbers, np.zeros((STACK, k + 1))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def covered(c, tree, picked, slack):
     """Do the panels picked resolve exp(sum c_j T_j), and is the rest nothing?"""
     panels, _, keeps, numbers, stack = picked
     split, growth, factor = tree[0], tree[1], tree[2]
-    top, at = 0, 1
+    top, at = ZERO, 1
     numbers[0] = 1
     for i in range(c.shape[0]):
         stack[0, i] = c[i]
@@ -404,14 +406,14 @@ def covered(c, tree, picked, slack):
     return True
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def choose(c, tree, picked, slack):
     """Panels for exp(sum c_j T_j) into picked; False, and no change, where there are too many."""
     panels, chosen, keeps, numbers, stack = picked
     split, growth, factor = tree[0], tree[1], tree[2]
     deepest = factor.shape[0] - 1
     count, kept = 0, 0
-    top = 0
+    top = ZERO
     numbers[0] = 1
     for i in range(c.shape[0]):
         stack[0, i] = c[i]
@@ -442,7 +444,7 @@ def choose(c, tree, picked, slack):
     return True
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def width(picked, tree):
     """How many nodes the panels have, rounded up to whole registers."""
     panels, keeps = picked[0], picked[2]
@@ -452,7 +454,7 @@ def width(picked, tree):
     return (kept * tree[3].shape[0] + 7) // 8 * 8
 
 
-@njit(cache=True, nogil=True)
+@inner
 def spread(picked, keep, points, weights, at, t, w):
     """A rule of [-1, 1] on each panel that is kept, or is not, into t and w from `at` on; where it
     ends.
@@ -468,11 +470,11 @@ def spread(picked, keep, points, weights, at, t, w):
     return at
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def gather(picked, tree, table, weights):
     """T_j at the nodes of the panels kept, (2k+1, nodes), and weights; what is over weighs 0."""
     t = table[1]
-    end = spread(picked, True, tree[3], tree[4], 0, t, weights)
+    end = spread(picked, KEPT, tree[3], tree[4], ZERO, t, weights)
     for i in range(end, weights.shape[0]):
         t[i] = 0.0
         weights[i] = 0.0
@@ -484,14 +486,14 @@ def gather(picked, tree, table, weights):
             after[i] = 2.0 * t[i] * now[i] - before[i]
 
 
-@njit(cache=True, nogil=True)
+@inner
 def views(size, rows, room):
     """Of the arrays in `room`: table (rows, size), weights, q, p (size,)."""
     table, weights, q, p = room
     return table[: rows * size].reshape(rows, size), weights[:size], q[:size], p[:size]
 
 
-@njit(cache=True, nogil=True)
+@inner
 def refresh(c, tree, slack, picked, room, mean, counts):
     """`means` under c, whose c_0 becomes -log Z, on panels that c asks for; False without any."""
     for _ in range(CHOICES):
@@ -506,7 +508,7 @@ def refresh(c, tree, slack, picked, room, mean, counts):
     return False
 
 
-@njit(cache=True, nogil=True)
+@inner
 def value(c, m):
     """D, where c_0 = -log Z."""
     d = -c[0]
@@ -515,7 +517,7 @@ def value(c, m):
     return d
 
 
-@njit(cache=True, nogil=True)
+@inner
 def descend(m, c, panels, base, tree, limit, picked, room, work, counts):
     """Descent from c, in place: on success CONFIRMED, c[0] = -log Z, and U, P belong to c.
 
@@ -616,12 +618,12 @@ def descend(m, c, panels, base, tree, limit, picked, room, work, counts):
         if not found:
             return REFUSED
         d = lower
-        c[:] = trial
+        copy(trial, k + 1, c)
         mean, trial_mean = trial_mean, mean
     return REFUSED
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"})
+@inner(fastmath={"contract"})
 def measure(c, t, w, f, now, before, out):
     """Integrals of T_0 … T_k exp(q) by the nodes t and weights w, q summed downwards."""
     k = c.shape[0] - 1
@@ -647,7 +649,7 @@ def measure(c, t, w, f, now, before, out):
         out[j] = step_and_sum(f, t, now, before)
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+@inner(fastmath={"reassoc", "contract", "nsz"})
 def plain_sum(f):
     total = 0.0
     for i in range(f.shape[0]):
@@ -655,7 +657,7 @@ def plain_sum(f):
     return total
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+@inner(fastmath={"reassoc", "contract", "nsz"})
 def step_and_sum(f, t, now, before):
     """sum f T_j for T_j in `now`, which then becomes T_{j+1}."""
     total = 0.0
@@ -667,7 +669,7 @@ def step_and_sum(f, t, now, before):
     return total
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def solve_columns(m, error, panels, base, tree, limit, believed, c, codes, numbers):
     """Every row of m (columns, k+1), from its row of c; codes says how it ended.
 
@@ -691,7 +693,8 @@ def solve_columns(m, error, panels, base, tree, limit, believed, c, codes, numbe
     now, before, f = np.empty(fine), np.empty(fine), np.empty(fine)
     t, w = np.empty(fine), np.empty(fine)
     if not panels:
-        t[:], w[:] = base[5], base[6]
+        copy(base[5], fine, t)
+        copy(base[6], fine, w)
     measured, off = np.empty(k + 1), np.empty(k + 1)
     mean, trial_mean = np.empty(rows), np.empty(rows)
     trial, step, bent, y = np.empty(k + 1), np.empty(k + 1), np.empty(k + 1), np.empty(k + 1)
@@ -705,8 +708,8 @@ def solve_columns(m, error, panels, base, tree, limit, believed, c, codes, numbe
         if codes[column] != CONFIRMED:
             continue
         if panels:
-            fine = spread(picked, True, tree[5], tree[6], 0, t, w)
-            fine = spread(picked, False, tree[7], tree[8], fine, t, w)
+            fine = spread(picked, KEPT, tree[5], tree[6], ZERO, t, w)
+            fine = spread(picked, LEFT_OUT, tree[7], tree[8], fine, t, w)
         measure(c[column], t[:fine], w[:fine], f[:fine], now[:fine], before[:fine], measured)
         out[2], out[3] = 0.0, 0.0
         for j in range(1, k + 1):

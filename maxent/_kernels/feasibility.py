@@ -19,9 +19,10 @@ coefficient `side` = ±1).
 import math
 
 import numpy as np
-from numba import njit
 
+from .compiled import inner, kernel
 from .double_double import ROUNDING, add, divide, multiply, multiply_float, subtract
+from .recurrence import copy
 
 INTERIOR = 0
 BOUNDARY = 1
@@ -36,7 +37,7 @@ FOLLOW_UP = 4.0  # tolerances that a product with the boundary polynomial must b
 # --- interval: Levinson's recursion for the trigonometric moments -------------------------------
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def _clear_on_interval(m, error, phi, new, p):
     """Float64 pass: (all orders clearly interior, worst margin, its tolerance)."""
     k = m.shape[0] - 1
@@ -83,7 +84,7 @@ def _clear_on_interval(m, error, phi, new, p):
     return True, worst_margin, worst_tolerance
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def _autocorrelation(ph, pl, n, qh, ql):
     """The Chebyshev coefficients of |P(e^{iθ})|², P of degree n, in double-double."""
     for i in range(n + 1):
@@ -98,7 +99,7 @@ def _autocorrelation(ph, pl, n, qh, ql):
         ql[i] = rl
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def _average(qh, ql, n, m, error):
     """E[q]/max|q_i|, the tolerance Σ|q_i| error_i in the same unit, and that unit."""
     eh, el = 0.0, 0.0
@@ -126,7 +127,7 @@ def _average(qh, ql, n, m, error):
     return eh / largest, tolerance / largest, largest
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def levinson(m, steps, alpha_high, alpha_low):
     """Reflection coefficients α_1 … α_steps, in double-double."""
     phih = np.zeros(steps + 1)
@@ -151,7 +152,7 @@ def levinson(m, steps, alpha_high, alpha_low):
         energyh, energyl = multiply(energyh, energyl, xh, xl)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def _levinson_step(phih, phil, n, ah, al, newh, newl):
     """zΦ − αΦ* from Φ of degree n − 1."""
     for i in range(n + 1):
@@ -164,7 +165,7 @@ def _levinson_step(phih, phil, n, ah, al, newh, newl):
         newl[i] = xl
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def _twisted(qh, ql, n, i, side, outh, outl):
     """The Chebyshev coefficients of q (1 + side T_i)."""
     for j in range(n + i + 1):
@@ -178,7 +179,7 @@ def _twisted(qh, ql, n, i, side, outh, outl):
         outh[d], outl[d] = add(outh[d], outl[d], xh, xl)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def examine_interval(moments, error):
     """Chebyshev moments (columns, k+1) of something on [−1, 1].
 
@@ -234,8 +235,8 @@ def examine_interval(moments, error):
                 margin[column] = value
                 tolerance[column] = slack
                 form[column, 0], form[column, 1] = n, side
-                baseh[: n + 1] = qh[: n + 1]
-                basel[: n + 1] = ql[: n + 1]
+                copy(qh, n + 1, baseh)
+                copy(ql, n + 1, basel)
             if verdict[column] == INTERIOR and value * tolerance[column] < margin[column] * slack:
                 margin[column] = value
                 tolerance[column] = slack
@@ -265,7 +266,7 @@ def examine_interval(moments, error):
     return verdict, order, margin, tolerance, form, ratio, excess
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def interval_jacobi(m, order, side):
     """Jacobi matrix of the measure on the boundary at `order`: diagonal, squared off-diagonal.
 
@@ -305,7 +306,7 @@ def interval_jacobi(m, order, side):
 # --- half line and line: the modified Chebyshev algorithm ---------------------------------------
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def _reciprocals(recurrence, out):
     """1/a, b/a, d/a in double-double: t φ_j = (φ_{j+1} − b_j φ_j + d_j φ_{j−1})/a_j."""
     for j in range(recurrence.shape[1]):
@@ -315,7 +316,7 @@ def _reciprocals(recurrence, out):
         out[4, j], out[5, j] = divide(recurrence[2, j], 0.0, a, 0.0)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def _times_t(vh, vl, n, rec, outh, outl):
     """t Σ v_j φ_j, v of degree n, into degree n + 1."""
     for j in range(n + 2):
@@ -332,7 +333,7 @@ def _times_t(vh, vl, n, rec, outh, outl):
         outl[j] = xl
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def _square(ph, pl, l, recurrence, rec, outh, outl, work):
     """(Σ_{j<=l} p_j φ_j)², by φ_{i+1} p = (a_i t + b_i)(φ_i p) − d_i (φ_{i−1} p)."""
     nowh, nowl, oldh, oldl = work[0], work[1], work[2], work[3]
@@ -365,7 +366,7 @@ def _square(ph, pl, l, recurrence, rec, outh, outl, work):
         oldl, nowl, newl = nowl, newl, oldl
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def _times_t_float(v, n, rec, out):
     for j in range(n + 2):
         x = 0.0
@@ -378,7 +379,7 @@ def _times_t_float(v, n, rec, out):
         out[j] = x
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def _square_tolerance(p, l, odd, recurrence, rec, error, work):
     """Σ |q_i| error_i and max |q_i| for q = p² or t p², in float64."""
     out, now, old, new = work[0], work[1], work[2], work[3]
@@ -412,7 +413,7 @@ def _square_tolerance(p, l, odd, recurrence, rec, error, work):
     return tolerance, largest
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def _follow_up(baseh, basel, n, m, e, half, rec, powh, powl, qh, ql):
     """After E[base] = 0 at order n the base times t^i must vanish in the mean as well.
 
@@ -420,8 +421,8 @@ def _follow_up(baseh, basel, n, m, e, half, rec, powh, powl, qh, ql):
     """
     k = m.shape[0] - 1
     top = k - n
-    powh[0, : n + 1] = baseh[: n + 1]
-    powl[0, : n + 1] = basel[: n + 1]
+    copy(baseh, n + 1, powh[0])
+    copy(basel, n + 1, powl[0])
     for i in range(1, top + 1):
         _times_t(powh[i - 1], powl[i - 1], n + i - 1, rec, powh[i], powl[i])
     step = 1 if half else 2
@@ -465,7 +466,7 @@ def _follow_up(baseh, basel, n, m, e, half, rec, powh, powl, qh, ql):
     return 0, 0.0, 0.0, 0, 0, 0.0, excess
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def _chebyshev_row(sh, sl, l, ah, al, bh, bl, k, rec):
     """Row l + 1 of σ_{l,j} = E[π_l φ_j] from rows l and l − 1 (rolling, three rows)."""
     now, old, new = l % 3, (l + 2) % 3, (l + 1) % 3
@@ -485,7 +486,7 @@ def _chebyshev_row(sh, sl, l, ah, al, bh, bl, k, rec):
         sh[new, j], sl[new, j] = xh, xl
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def examine_unbounded(moments, error, recurrences, half):
     """Moments (columns, k+1) in bases of `recurrences` (columns, 3, k), on [0, ∞) if `half`, else
     on the line.
@@ -578,8 +579,8 @@ def examine_unbounded(moments, error, recurrences, half):
             _square(source_h, source_l, l, recurrence, rec, qh, ql, work)
             if odd:
                 _times_t(qh, ql, 2 * l, rec, work[0], work[1])
-                qh[: n + 1] = work[0, : n + 1]
-                ql[: n + 1] = work[1, : n + 1]
+                copy(work[0], n + 1, qh)
+                copy(work[1], n + 1, ql)
             value, slack, largest = _average(qh, ql, n, m, e)
             if value < -slack:
                 verdict[column] = INFEASIBLE
@@ -594,8 +595,8 @@ def examine_unbounded(moments, error, recurrences, half):
                 margin[column] = value
                 tolerance[column] = slack
                 form[column, 0] = n
-                baseh[: n + 1] = qh[: n + 1]
-                basel[: n + 1] = ql[: n + 1]
+                copy(qh, n + 1, baseh)
+                copy(ql, n + 1, basel)
             if verdict[column] == INTERIOR and value * tolerance[column] < margin[column] * slack:
                 margin[column] = value
                 tolerance[column] = slack
@@ -617,7 +618,7 @@ def examine_unbounded(moments, error, recurrences, half):
     return verdict, order, margin, tolerance, form, ratio, excess
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def unbounded_jacobi(m, recurrence, order, half):
     """Jacobi matrix of the measure on the boundary at `order`: diagonal, squared off-diagonal.
 

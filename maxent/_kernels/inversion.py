@@ -16,8 +16,8 @@ for every z, however steep the density.
 import math
 
 import numpy as np
-from numba import njit
 
+from .compiled import inner, kernel
 from .panels import MAX_PANELS, NARROWEST, NOISE, refine, resolved
 from .recurrence import series
 from .window import BOUNDED, HALF, window
@@ -47,7 +47,7 @@ BINS = 8
 BLOCK = 256
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def core(c, rec, lo, hi, rule, left, right):
     """The panels of [lo, hi] that matter, halving where they are too many for one `refine`.
 
@@ -91,7 +91,7 @@ def core(c, rec, lo, hi, rule, left, right):
     return count, peak
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def above(c, rec, lo, hi, floor, rule, left, right):
     """The panels of [lo, hi] on which q comes above `floor`; their number, or -1: no room."""
     points, _, _, _ = rule
@@ -132,7 +132,7 @@ def above(c, rec, lo, hi, floor, rule, left, right):
     return count
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def localise(c, rec, a, b, rule, local):
     """Chebyshev coefficients of q on [a, b] into local, (k+1,)."""
     _, _, local_points, local_transform = rule
@@ -147,7 +147,7 @@ def localise(c, rec, a, b, rule, local):
             local[j] += local_transform[j, i] * value
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def exponents(local, start, slope, points, q, one, two):
     """q at the local places start + slope (1 + points), by Clenshaw's rule on all at once."""
     n = points.shape[0]
@@ -167,7 +167,7 @@ def exponents(local, start, slope, points, q, one, two):
         q[i] = local[0] + s * one[i] - two[i]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def lay(c, rec, ends, rule, tail):
     """The table of a column, (left, right, local, shares, before, after), and ln ∫ exp(q).
 
@@ -242,7 +242,7 @@ def lay(c, rec, ends, rule, tail):
     return table, peak + shift
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def part(local, z, side, width, rule, q, one, two):
     """M(z): the mass of a panel between its `side` and z."""
     points, weights, _, _ = rule
@@ -256,7 +256,7 @@ def part(local, z, side, width, rule, q, one, two):
     return 0.5 * width * z * total
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def slope(local, s):
     """(q, dq/ds) at the local place s in [-1, 1]."""
     k = local.shape[0] - 1
@@ -274,7 +274,7 @@ def slope(local, s):
     return local[0] + s * one - two, one + s * d_one - d_two
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def last_at_most(sorted_values, n, x):
     """The last i < n with sorted_values[i] <= x, -1 if none."""
     lo, hi = -1, n
@@ -287,7 +287,7 @@ def last_at_most(sorted_values, n, x):
     return lo
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def mass_beyond(t, side, table, rule, q, one, two):
     """Mass to the `side` of t."""
     left, right, local, _, before, after = table
@@ -303,7 +303,7 @@ def mass_beyond(t, side, table, rule, q, one, two):
     return rest + part(local[i], z, side, width, rule, q, one, two)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def log_integral(c, rec, lo, hi, floor, rule):
     """ln ∫ exp(q) over [lo, hi], neglecting what is below exp(floor)."""
     points, weights, _, _ = rule
@@ -327,7 +327,7 @@ def log_integral(c, rec, lo, hi, floor, rule):
     return peak + math.log(total) if total > 0.0 else -np.inf
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def log_tails(t, side, c, log_z, rec, ends, rule, out):
     """ln of the mass to the `side` of every t, where it is too small for float64, into out."""
     for i in range(t.shape[0]):
@@ -345,7 +345,7 @@ def log_tails(t, side, c, log_z, rec, ends, rule, out):
             out[i] = log_integral(c, rec, lo, hi, floor, rule) - log_z
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+@kernel(fastmath={"contract"})
 def by_cells(x, flip_x, begins, rows, guide, targets, flip_value, out):
     """The polynomial of the cell of every x, within the cell's own targets; NaN outside of cells.
 
@@ -394,7 +394,7 @@ def by_cells(x, flip_x, begins, rows, guide, targets, flip_value, out):
             values[n] = value if inside else np.nan
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def masses(t, side, floor, table, ends, rule, out):
     """Mass to the `side` of every t, flat, into out; those below `floor` are left negative."""
     n = rule[0].shape[0]
@@ -414,7 +414,7 @@ def masses(t, side, floor, table, ends, rule, out):
             out[i] = min(1.0, mass) if mass >= floor else -1.0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def first_guess(shares, weights, wanted, side):
     """z for the wanted mass: the shares of the nodes, each spread over its own weight.
 
@@ -432,7 +432,7 @@ def first_guess(shares, weights, wanted, side):
     return 1.0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def invert_panel(wanted, side, local, shares, width, rule, q, one, two):
     """(z, steps): M(z) = wanted on one panel.
 
@@ -479,7 +479,7 @@ def invert_panel(wanted, side, local, shares, width, rule, q, one, two):
     return z, MOST_STEPS
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def point_for(u, side, table, rule, q, one, two):
     """(t, steps): the mass to the `side` of t is u, 0 < u <= 1/2."""
     left, right, local, shares, before, after = table
@@ -508,7 +508,7 @@ def point_for(u, side, table, rule, q, one, two):
     return max(right[i] - z * width, left[i]), steps
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def points_for(u, side, floor, table, ends, rule, out):
     """The points with mass u to their `side`, flat, into out; returns the steps taken.
 
@@ -540,7 +540,7 @@ def points_for(u, side, floor, table, ends, rule, out):
     return steps
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def fit_cell(local, z, h, width, fit, q, one, two, mass, inverse, forward):
     """Polynomials of a cell, the shares z to z + h of a panel; returns (mass, worst error in u).
 
@@ -593,7 +593,7 @@ def fit_cell(local, z, h, width, fit, q, one, two, mass, inverse, forward):
     return 0.5 * width * h * whole, 0.25 * width * h * whole * worst
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def cut(table, rule, fit, tolerance, edge, capacity):
     """The cells of a column from u = edge to u = 1 - edge.
 
@@ -721,7 +721,7 @@ def cut(table, rule, fit, tolerance, edge, capacity):
     )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def lead(begins, guide):
     """guide[b]: the last cell that begins surely before the b-th of equal bins, or at the start."""
     bins = guide.shape[0] - 2

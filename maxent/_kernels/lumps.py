@@ -29,9 +29,10 @@ import math
 from collections import namedtuple
 
 import numpy as np
-from numba import njit
 
+from .compiled import inner
 from .dual import dot3
+from .recurrence import copy
 
 # Nodes are divided where q falls this far below the peaks on both sides.
 VALLEY = 2.0
@@ -57,7 +58,7 @@ Lumps = namedtuple("Lumps", "log_mass mean spread")
 Scratch = namedtuple("Scratch", "nu e share slope curve G H b d best")
 
 
-@njit(cache=True, nogil=True)
+@inner
 def allocate_lumps(k):
     return Lumps(
         np.zeros(MOST_TERMS), np.zeros((MOST_TERMS, k)), np.zeros((MOST_CLUSTERS, k, k))
@@ -75,7 +76,7 @@ def allocate_lumps(k):
     )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def divide(q, n, first):
     """Clusters of the nodes 0 … n-1: first[l] begins cluster l; returns how many (or too many)."""
     count = 1
@@ -106,7 +107,7 @@ def divide(q, n, first):
     return count
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def describe(own, used, p, first, count, share, centred, lumps):
     """Log mass, mean and covariance of phi_1 … phi_used in every cluster."""
     for l in range(count):
@@ -131,7 +132,7 @@ def describe(own, used, p, first, count, share, centred, lumps):
                 spread[other, j] = spread[j, other]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def add_point(lumps, terms, log_mass, own, i, used):
     """A term without width at node i; returns the number of terms."""
     lumps.log_mass[terms] = log_mass
@@ -140,7 +141,7 @@ def add_point(lumps, terms, log_mass, own, i, used):
     return terms + 1
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
+@inner(fastmath=FAST)
 def exponents(lumps, terms, count, used, x, G, e):
     """e_l(x) and its gradient G_l; returns the largest."""
     top = -np.inf
@@ -167,7 +168,7 @@ def exponents(lumps, terms, count, used, x, G, e):
     return top
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
+@inner(fastmath=FAST)
 def solve_positive(H, b, x, n):
     """x = H^-1 b by Cholesky's factor in the lower half of H; False where there is none."""
     for i in range(n):
@@ -199,7 +200,7 @@ def solve_positive(H, b, x, n):
     return True
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def travel(lumps, terms, known, count, mu, used, x, scratch):
     """The minimum of G by primal-dual Newton from x; x is the best point met; steps taken.
 
@@ -274,7 +275,7 @@ def travel(lumps, terms, known, count, mu, used, x, scratch):
     return steps
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def settle(lumps, terms, count, mu, used, x, scratch):
     """Damped Newton on G from x, in place, until the Hessian gives out."""
     _, e, share, slope, curve, G, H, b, d, _ = scratch
@@ -344,7 +345,7 @@ def settle(lumps, terms, count, mu, used, x, scratch):
             break
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def line(e, slope, curve, terms, aim, falling):
     """The length where G, with exponents e + slope s + curve s^2/2, has lost most of its slope."""
     low, high = 0.0, -1.0
@@ -373,14 +374,14 @@ def line(e, slope, curve, terms, aim, falling):
     return s
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def minimise_model(lumps, terms, known, count, mu, used, x, scratch):
     """x of the least G, from x; the first `known` terms took part in finding that."""
     travel(lumps, terms, known, count, mu, used, x, scratch)
     settle(lumps, terms, count, mu, used, x, scratch)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def make_room(lumps, terms, count, used, x, scratch):
     """Leave out the points that x makes nothing of, if many; returns the number of terms."""
     if terms < 3 * MOST_TERMS // 4:
@@ -391,7 +392,7 @@ def make_room(lumps, terms, count, used, x, scratch):
     for l in range(count, terms):
         if e[l] - top > IDLE:
             lumps.log_mass[kept] = lumps.log_mass[l]
-            lumps.mean[kept] = lumps.mean[l]
+            copy(lumps.mean[l], used, lumps.mean[kept])
             nu[kept] = nu[l]
             kept += 1
     return kept

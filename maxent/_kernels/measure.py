@@ -7,8 +7,8 @@ the two agree; q is summed downwards (Clenshaw).  The cuts start at the highest 
 import math
 
 import numpy as np
-from numba import njit
 
+from .compiled import inner, kernel
 from .recurrence import fill
 
 DEEPEST = 60
@@ -21,7 +21,7 @@ ROUNDING = 4e-16
 NARROWEST = 1e-14
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def clenshaw(c, rec, t):
     """sum_j c_j phi_j(t), summed downwards."""
     k = c.shape[0] - 1
@@ -38,7 +38,7 @@ def clenshaw(c, rec, t):
     return now
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def loudness(c, rec, t):
     """sum |c_j phi_j(t)|."""
     before = 0.0
@@ -52,7 +52,7 @@ def loudness(c, rec, t):
     return total
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def clenshaw_at(c, rec, t, now, q):
     """`clenshaw` at all of t, into q, a node beside the other: loops that the machine runs four at
     a time. now: space.
@@ -71,7 +71,7 @@ def clenshaw_at(c, rec, t, now, q):
             now[i] = x
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+@inner(fastmath={"reassoc", "contract", "nsz"})
 def weigh(weights, row):
     total = 0.0
     for i in range(weights.shape[0]):
@@ -79,7 +79,7 @@ def weigh(weights, row):
     return total
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def weigh_all(f, rec, t, before, now, out):
     """sum_i f_i phi_j(t_i) into out[j]; |phi_k| is left in now. before: space."""
     n = t.shape[0]
@@ -101,7 +101,7 @@ def weigh_all(f, rec, t, before, now, out):
         now[i] = abs(now[i])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def measure(c, series, rec, lo, hi, peaks, number, depth, rule, out):
     """Means of phi_0 … phi_k under exp(q) over [lo, hi] into out; returns evaluations.
 
@@ -191,7 +191,7 @@ def measure(c, series, rec, lo, hi, peaks, number, depth, rule, out):
     return evaluations
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def measure_columns(c, series, recurrences, ends_lo, ends_hi, peaks, numbers, depth, rule, out):
     """`measure` for every column; series, recurrences (columns, 3, k), peaks (columns, most)."""
     for i in range(c.shape[0]):

@@ -11,8 +11,8 @@ arrays might overlap.
 """
 
 import numpy as np
-from numba import njit
 
+from .compiled import inner, kernel
 from .double_double import divide
 from .recurrence import fill
 
@@ -26,7 +26,7 @@ BLOCK = 512
 LOW, HIGH, MISSING, COUNT, MASS, SQUARES, FIRST, SECOND = range(8)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def fold(lanes, columns, out):
     """Add the strips of each column up into out (columns,), and clear them."""
     for c in range(columns):
@@ -37,7 +37,7 @@ def fold(lanes, columns, out):
         out[c] = total
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def collect(flat, at, stride, size, columns, out):
     """`size` values of `columns` neighbours in consecutive rows, side by side."""
     for i in range(size // columns):
@@ -47,7 +47,7 @@ def collect(flat, at, stride, size, columns, out):
             y[c] = x[c]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def pour(values, size, total):
     """Add `size` values to the lanes, in turns."""
     lanes = total.shape[0]
@@ -57,7 +57,7 @@ def pour(values, size, total):
             total[i] += part[i]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def weigh(x, weights, row, columns, out):
     """The weight of every value, 0 for NaN."""
     if weights.shape[0] == 0:
@@ -68,7 +68,7 @@ def weigh(x, weights, row, columns, out):
             out[i] = weights[row + i // columns] if x[i] == x[i] else 0.0
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+@kernel(fastmath={"contract"})
 def survey(flat, start, stride, rows, weights, shift, out):
     """What there is in each column, for each FLUSH rows, into out (flushes, 8, columns).
 
@@ -149,7 +149,7 @@ def survey(flat, start, stride, rows, weights, shift, out):
                     out[flush, MISSING, c] = min(FLUSH, rows - flush * FLUSH) - mass
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+@kernel(fastmath={"contract"})
 def basis_sums(flat, start, stride, rows, weights, loc, scale, lo, hi, rec, out):
     """Σ w phi_j((x - loc)/scale) of each column, t clipped to [lo, hi], for each FLUSH rows, into
     out (flushes, k+1, columns).

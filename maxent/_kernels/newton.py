@@ -6,7 +6,7 @@ is -P^T P g, and its decrement |P g| the distance to the minimum in the Hessian'
 
 import math
 
-from numba import njit
+from .compiled import inner
 
 # Rounding in a gradient whose entries are means of O(1) numbers.
 GRADIENT_ROUNDING = 2.5e-16
@@ -16,7 +16,7 @@ BLUR = 1e-3
 REACH = 1.5
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def direction(P, g, rows, step):
     """Newton's direction into `step`; returns (decrement, its rounding, rows used).
 
@@ -45,7 +45,7 @@ def direction(P, g, rows, step):
     return math.sqrt(decrement), math.sqrt(blur), used
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def first_length(decrement):
     """Full near the minimum, shorter far away."""
     return 1.0 if decrement < 1.0 else REACH / (0.5 + decrement)

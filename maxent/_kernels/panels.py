@@ -15,7 +15,8 @@ is below the rounding, and bisected otherwise.  No spike, satellite or end-point
 import math
 
 import numpy as np
-from numba import njit
+
+from .compiled import inner
 
 MAX_PANELS = 192
 # A panel is never narrower than this share of its distance from the centre of the window: below it
@@ -28,13 +29,13 @@ LOG_ROUNDING = -37.0
 NOISE = 1e-15
 
 
-@njit(cache=True, nogil=True)
+@inner
 def resolved(local, k, half, nodes, noise):
     """True when `nodes` Gauss points integrate exp(q) phi_k over the panel to rounding."""
     return resolved_to(LOG_ROUNDING, local, k, half, nodes, noise)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def resolved_to(target, local, k, half, nodes, noise):
     """True when the log of that integral's error, relative to exp(local[0]), is below target."""
     for rho in ELLIPSES:
@@ -54,7 +55,7 @@ def resolved_to(target, local, k, half, nodes, noise):
     return False
 
 
-@njit(cache=True, nogil=True)
+@inner
 def refine(c, rec, lo, hi, depth, nodes, local_points, local_transform, left, right):
     """Fill `left`, `right` with the panels of [lo, hi] that matter, in order; return their number.
 
@@ -82,7 +83,7 @@ def refine(c, rec, lo, hi, depth, nodes, local_points, local_transform, left, ri
     return count, peak
 
 
-@njit(cache=True, nogil=True)
+@inner
 def survey(
     c,
     rec,
@@ -192,7 +193,7 @@ def survey(
     return keep, peak, gaps
 
 
-@njit(cache=True, nogil=True)
+@inner
 def place(left, right, count, points, weights, t, w):
     """Gauss nodes and weights of the `count` panels into t, w; return how many."""
     n = points.shape[0]

@@ -4,17 +4,32 @@
 bases.
 """
 
-from numba import njit
+from .compiled import inner
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def fill(out, value):
     """out[:] = value, which itself would compile for a second because of its error text."""
     for i in range(out.shape[0]):
         out[i] = value
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
+def copy(source, n, out):
+    """out[:n] = source[:n], for the same reason."""
+    for i in range(n):
+        out[i] = source[i]
+
+
+@inner
+def copy_rows(source, out):
+    """out[:, :] = source."""
+    for j in range(out.shape[0]):
+        for i in range(out.shape[1]):
+            out[j, i] = source[j, i]
+
+
+@inner
 def series(c, rec, t):
     """sum_j c_j phi_j(t) for one t, summed upwards."""
     k = c.shape[0] - 1
@@ -29,7 +44,7 @@ def series(c, rec, t):
     return total
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def table(t, n, rec, out):
     """phi_j(t_i) into out[j, i], i < n; one row a degree, so that sums over nodes are
     contiguous."""

@@ -11,8 +11,8 @@ function of size 1): nothing is lost, however often one widens.
 """
 
 import numpy as np
-from numba import njit
 
+from .compiled import inner, kernel
 from .recurrence import fill
 
 # One pair in so many values is looked at for ties, and no more than MOST_PAIRS a chunk.
@@ -24,7 +24,7 @@ AT_LOW = 5  # place of the counts at the ends
 COEFFICIENT_ROUNDING = 4.0 * 2.0**-53
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def survey(x, y, weights, counts, range_):
     """Count a chunk of x (n,) whose transformed values are y (n,); weights (n,) > 0, or (0,).
 
@@ -78,7 +78,7 @@ def survey(x, y, weights, counts, range_):
     return mass, square
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def expand_column(sums, a, b, rec, work, out, error):
     """One column of `expand`; work: (3, m+2)."""
     m = rec.shape[1]
@@ -108,7 +108,7 @@ def expand_column(sums, a, b, rec, work, out, error):
         before, now, after = now, after, before
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def expand(sums, alpha, beta, rec, out, error):
     """S (columns, k+1) in the frame α t + β (columns,) and the basis `rec` (3, m), m <= k.
 
@@ -120,14 +120,14 @@ def expand(sums, alpha, beta, rec, out, error):
         expand_column(sums[j], alpha[j], beta[j], rec, work, out[j], error[j])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def frame(low, high):
     """(loc, scale) of a range, as `maxent.support.frame_of` has it."""
     loc = low + (0.5 * high - 0.5 * low)
     return loc, max(high - loc, loc - low)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def merge(counts, mass, range_, sums, more_counts, more_mass, more_range, more_sums, rec):
     """Add the second set of columns to the first, over the union of their ranges."""
     size = sums.shape[1]

@@ -12,16 +12,16 @@ sum_i P_ji m_i, where P is large and alternating, are summed in double-double.
 
 import math
 
-from numba import njit
-
+from .compiled import inner
 from .double_double import add, divide, multiply, multiply_float
 from .dual import dot3
+from .recurrence import fill
 
 # What rounding of the moments to float64 puts into sum_i P_ji m_i, as a share of sum |P_ji m_i|.
 ROUNDING = 1.1e-16
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def stieltjes(t, n, p, R, own, moved):
     """R (3, k) and the values own[j, i] for probabilities p; False where p has too few nodes."""
     k = R.shape[1]
@@ -49,15 +49,16 @@ def stieltjes(t, n, p, R, own, moved):
     return True
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def mean_of(m, R, rec, high, low, mean, noise):
     """sum_i P_ji m_i into mean[j], what the rounding of m puts into it into noise[j].
 
     high + low is P in double-double, (k+1, k+1).
     """
     k = m.shape[0] - 1
-    high[:, :] = 0.0
-    low[:, :] = 0.0
+    for j in range(k + 1):
+        fill(high[j], 0.0)
+        fill(low[j], 0.0)
     high[0, 0] = 1.0
     for j in range(k):
         for i in range(j + 1):
@@ -83,20 +84,21 @@ def mean_of(m, R, rec, high, low, mean, noise):
         noise[j] = ROUNDING * size
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def accumulate(high, low, j, i, xh, xl, share):
     """Add share x to the entry (j, i)."""
     ph, pl = multiply_float(xh, xl, share)
     high[j, i], low[j, i] = add(high[j, i], low[j, i], ph, pl)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def expand(R, rec, inverse):
     """T_i = sum_j inverse_ij phi_j, row by row, from  a t phi_j = phi_{j+1} - b phi_j + d phi_{j-1}
     with the rows a, b, d of R.
     """
     k = R.shape[1]
-    inverse[:, :] = 0.0
+    for i in range(k + 1):
+        fill(inverse[i], 0.0)
     inverse[0, 0] = 1.0
     for i in range(k):
         for j in range(i + 1):
@@ -109,7 +111,7 @@ def expand(R, rec, inverse):
             inverse[i + 1, j] -= rec[2, i] * inverse[i - 1, j]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def sum_series(y, own, n, out):
     """sum_j y_j own[j, i] into out[i]."""
     for i in range(n):
@@ -122,7 +124,7 @@ def sum_series(y, own, n, out):
                 out[i] += share * row[i]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def project(q, own, n, p, y, rest):
     """y with q = sum_j y_j phi_j, each coefficient from what the lower degrees left; q keeps."""
     for i in range(n):

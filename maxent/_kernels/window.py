@@ -9,15 +9,15 @@ the foot.
 import math
 
 import numpy as np
-from numba import njit
 
+from .compiled import inner, kernel
 from .recurrence import fill, series
 
 LINE, HALF, BOUNDED = 2, 1, 0
 FARTHEST = 1e15
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def power_coefficients(c, rec, out):
     """Coefficients of sum_j c_j phi_j(t) in powers of t, into out[:k+1]."""
     k = c.shape[0] - 1
@@ -39,7 +39,7 @@ def power_coefficients(c, rec, out):
             now[i] = after[i]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def window(c, rec, ends, depth):
     """(lo, hi) of the window; hi < lo where exp(q) is not integrable."""
     if ends == BOUNDED:

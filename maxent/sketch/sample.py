@@ -144,13 +144,13 @@ class Sample:
         if support.basis.name == "laguerre":
             lo = 0.0
         if basis is support.basis:
-            sums = self.sums(loc, scale, lo, hi, basis.recurrence(degree))
+            sums = self.sums(loc, scale, lo, hi, basis.recurrence(degree).copy())
         else:
             sums = np.empty((degree + 1, len(loc)))
             for j in range(len(loc)):
                 one = slice(j, j + 1)
                 part = self.pick(np.array([j])).sums(
-                    loc[one], scale[one], lo, hi, basis[j].recurrence(degree)
+                    loc[one], scale[one], lo, hi, basis[j].recurrence(degree).copy()
                 )
                 sums[:, one] = part
         out = (sums / sums[0]).T

@@ -145,7 +145,7 @@ class Sketch:
         counts, range_ = np.zeros((1, len(COUNTS)), np.int64), np.empty((1, 2))
         mass, sums = np.empty((1, 2)), np.zeros((1, self.degree + 1))
         mass[0] = survey(x, y, weights, counts[0], range_[0])
-        rec = CHEBYSHEV.recurrence(self.degree)
+        rec = CHEBYSHEV.recurrence(self.degree).copy()
         if counts[0, VALUES]:
             loc, scale = frame(*range_[0])
             if counts[0, ABOVE] or counts[0, BELOW]:
@@ -167,7 +167,7 @@ class Sketch:
             for name in ("_counts", "_mass", "_range", "_sums"):
                 setattr(self, name, getattr(other, name).copy())
             return self
-        merge(*self._numbers(), *other._numbers(), CHEBYSHEV.recurrence(self.degree))
+        merge(*self._numbers(), *other._numbers(), CHEBYSHEV.recurrence(self.degree).copy())
         return self
 
     def _numbers(self):
@@ -259,7 +259,7 @@ class Sketch:
             half = np.where(high > low, 0.5 * high - 0.5 * low, 1.0)
             beta = (0.5 * (loc - low) - 0.5 * (high - loc)) / half
             out = np.empty_like(self._sums)
-            rec = CHEBYSHEV.recurrence(self.degree)
+            rec = CHEBYSHEV.recurrence(self.degree).copy()
             expand(self._sums, scale / half, beta, rec, out, np.empty_like(out))
             out /= self._mass[:, :1]
         return out.reshape(*self.batch_shape, -1)
