@@ -23,6 +23,17 @@ and the least D over n and a few alpha is taken; elsewhere the caller says where
 there every step is Newton's where that is to be believed, otherwise that of the model in
 `_kernels.lumps`, and it is accepted by the slope of D at its end: D itself is a difference of
 numbers too large to show the last digits.
+
+A start that is nothing where the answer has a little mass, far out, has polynomials so large there
+that no step is right.  The last attempt therefore follows the path of moments
+
+    m + epsilon (m_0 - m),      0 < epsilon <= 1,
+
+m_0 those of a start that is nowhere small, on an interval the uniform density.  All of them are
+inside, and their answer has a share epsilon of the start's mass everywhere (or what its k moments
+tell of that): as epsilon falls, lumps narrow and the places between them empty by degrees.
+Every step is one towards a smaller epsilon, and how much smaller, the share of the degrees decides
+that Newton's step puts in doubt: E[K min(1, dq^2)] of the k + 1 that E[K] is.
 """
 
 import math
@@ -70,7 +81,7 @@ ENOUGH_WORSE = 2
 HOPELESS = 1e3
 # The floor up to which a degree counts.  It is cut to a tenth after so many steps, and wherever a
 # step came to less than STUCK of its length, which may be so often.
-# One value for each attempt, the last of which starts from the uniform density on an interval.
+# One value for each attempt, the last of which follows the path of moments.
 TRUST = (0.01, 1.0, 0.01)
 PATIENCE = 12
 STUCK = 0.02
@@ -91,8 +102,18 @@ POLISHED, STILL = 1e-6, 1e-10
 EXACT, GOOD, ENOUGH = 1e-13, 1e-11, 1e-10
 # Log density that an unseen place may not reach; what counts as unseen, of nodes and of a trial.
 VISIBLE, UNSEEN, FAINT = -24.0, -28.0, -20.0
-# No attempt begins, and no step, after so many evaluations of the density for one column.
-MOST_EVALUATIONS = 300
+# No attempt begins, and no step, after so many evaluations of the density for one column; the path
+# may take as many again.
+MOST_EVALUATIONS = 250
+# Along the path epsilon falls by this factor at first. Newton's step puts a share of the degrees in
+# doubt: beyond LOST the step is taken back and the next is as long as its root; from CLOSE on it is
+# corrected without going further, so often at most; below CLOSE the next step goes further: as the
+# square if no correction was needed, by a shorter way if they were in vain.
+RATIO = 0.1
+CLOSE, LOST = 0.3, 0.8
+CORRECTIONS = 3
+LONGER, SHORTER, HALF = 2.0, 0.7, 0.5
+BOLDEST, TIMID, SHORTEST = 1e-4, 0.9, 0.95
 # How often unseen places join the model: before the step is tried, and after.
 FORESEEN, EXCHANGES = 6, 8
 # A step is accepted when D rises at its end by less than this share of its fall at the beginning;
@@ -104,8 +125,8 @@ MODEL_CUTS, NEWTON_CUTS = 4, 12
 Work = namedtuple(
     "Work",
     "t w p q change share label own phi centred left right gap_left gap_right gap_t gap_w gap_q "
-    "gap_change gap_own high_at high low R R_before mu noise size g y kept x trial c A before "
-    "first",
+    "gap_change gap_own high_at high low R R_before R_anchor mu noise size g y kept x trial anchor "
+    "sought far c A before first",
 )
 
 
@@ -139,6 +160,10 @@ def allocate(k, nodes):
         np.empty((k + 1, k + 1)),
         np.empty((3, k)),
         np.empty((3, k)),
+        np.empty((3, k)),
+        np.empty(k + 1),
+        np.empty(k + 1),
+        np.empty(k + 1),
         np.empty(k + 1),
         np.empty(k + 1),
         np.empty(k + 1),
@@ -528,9 +553,26 @@ def search(ends, rule, error, decrement, used, modelled, terms, clusters, work, 
 
 
 @inner
-def attempt(m, rec, ends, rule, limit, trust, cap, R, y, info, work, lumps, scratch):
+def compare(m, share, rec, n, trust, aim, work):
+    """`gradient` and `doubt` where the moments sought are m + share (m_0 - m), m_0 in work.far."""
+    for j in range(m.shape[0]):
+        work.sought[j] = m[j] + share * (work.far[j] - m[j])
+    mean_of(work.sought, work.R, rec, work.high, work.low, work.mu, work.noise)
+    if aim > 0.0:
+        expand(work.R, rec, work.high)
+        for i in range(m.shape[0]):
+            total = 0.0
+            for j in range(i + 1):
+                total += work.high[i, j] * work.high[i, j]
+            work.size[i] = max(1.0, math.sqrt(total))
+    decrement, floor, used = gradient(n, trust, aim, work)
+    return decrement, floor, used, doubt(n, used, work)
+
+
+@inner
+def attempt(m, rec, ends, rule, limit, trust, follow, cap, R, y, info, work, lumps, scratch):
     """One descent from a start of order `cap` at most, or elsewhere than on an interval from
-    work.c.
+    work.c; follow: along the path of moments.
 
     R, y and info are replaced by anything with a lower moment error.  Returns (code, a lower cap
     with which to begin again or -1); work is added to info.
@@ -538,26 +580,41 @@ def attempt(m, rec, ends, rule, limit, trust, cap, R, y, info, work, lumps, scra
     nodes = rule[0].shape[0]
     k = m.shape[0] - 1
     order = 0
+    most = MOST_EVALUATIONS + (info[1] if follow else 0.0)
     if ends == BOUNDED:
         order, evaluations = start(m, rec, ends, rule, cap, work)
         info[1] += evaluations
-    info[1] += 1
+    copy_rows(rec, work.R_before)
+    copy(work.c, k + 1, work.trial)
+    n, gaps = ZERO, ZERO
     error = ROUGH
-    n, _, gaps = lay(work.c, rec, ends, rule, DEPTH, error, work)
-    if n < 0:
-        return STALLED, order - 2
-    table(work.t, n, rec, work.phi)
-    sum_series(work.c, work.phi, n, work.q)
-    watched = watch(gaps, work)
-    table(work.gap_t, watched, rec, work.gap_own)
-    sum_series(work.c, work.gap_own, watched, work.gap_q)
     aim = 0.0
     cut = False
     stuck = 0
-    copy_rows(rec, work.R_before)
-    copy(work.c, k + 1, work.trial)
+    patience = 0
+    epsilon = 1.0 if follow else 0.0
+    target = epsilon
+    ratio = RATIO
+    corrections = 0
+    again = True
+    if follow:
+        limit *= 2
     for steps in range(limit + 1):
+        if again:
+            n, _, gaps = lay(work.trial, work.R_before, ends, rule, DEPTH, error, work)
+            info[1] += 1
+            if n < 0:
+                return STALLED, order - 2
+            table(work.t, n, work.R_before, work.own)
+            sum_series(work.trial, work.own, n, work.q)
+        watched = watch(gaps, work)
+        table(work.gap_t, watched, work.R_before, work.gap_own)
+        sum_series(work.trial, work.gap_own, watched, work.gap_q)
         normalise(n, watched, work)
+        if steps == 0:
+            table(work.t, n, rec, work.phi)
+            for j in range(k + 1):
+                work.far[j] = dot(work.p, work.phi[j], n)
         if not stieltjes(work.t, n, work.p, work.R, work.own, work.change):
             return STALLED, -1
         # Far from the density the higher polynomials are so large that the noise of a projection
@@ -567,27 +624,47 @@ def attempt(m, rec, ends, rule, limit, trust, cap, R, y, info, work, lumps, scra
             work.kept[j] = 0.0
             for i in range(j, k + 1):
                 work.kept[j] += work.trial[i] * work.high[i, j]
-        mean_of(m, work.R, rec, work.high, work.low, work.mu, work.noise)
-        if steps % PATIENCE == PATIENCE - 1:
-            trust *= 0.1
-        if aim > 0.0:
-            expand(work.R, rec, work.high)
-            for i in range(k + 1):
-                total = 0.0
-                for j in range(i + 1):
-                    total += work.high[i, j] * work.high[i, j]
-                work.size[i] = max(1.0, math.sqrt(total))
-        decrement, floor, used = gradient(n, trust, aim, work)
+        decrement, floor, used, doubted = compare(m, target, rec, n, trust, aim, work)
+        if epsilon > 0.0:
+            if target > 0.0 and doubted > LOST * (used + 1) and ratio < SHORTEST:
+                ratio = ratio**HALF
+                target = epsilon
+                corrections = 0
+                again = True
+                copy_rows(work.R_anchor, work.R_before)
+                copy(work.anchor, k + 1, work.trial)
+                continue
+            copy_rows(work.R_before, work.R_anchor)
+            copy(work.trial, k + 1, work.anchor)
+            epsilon = target
+            near = doubted < CLOSE * (used + 1)
+            onward = again or near or corrections == CORRECTIONS
+            if not onward:
+                corrections += 1
+            elif epsilon > 0.0:
+                if not again:
+                    power = LONGER if corrections == 0 else 1.0 if near else SHORTER
+                    ratio = max(BOLDEST, min(ratio, TIMID) ** power)
+                corrections = 0
+                target = 0.0
+                decrement, floor, used, doubted = compare(m, target, rec, n, trust, aim, work)
+                if doubted > CLOSE * (used + 1):
+                    target = ratio * epsilon
+                    decrement, floor, used, doubted = compare(m, target, rec, n, trust, aim, work)
+        again = False
+        if target == 0.0:
+            patience += 1
+            if patience % PATIENCE == 0:
+                trust *= 0.1
         if steps == 0 and order > 0 and not decrement < HOPELESS:
             return STALLED, order - 2
-        doubted = doubt(n, used, work)
         project(work.q, work.own, n, work.p, work.y, work.change)
         for j in range(used + 1, k + 1):
             work.y[j] = work.kept[j]
         if not info[4] < np.inf:
             copy_rows(work.R, R)
             copy(work.y, k + 1, y)
-        if decrement < POLISHED and error == FINE:
+        if target == 0.0 and decrement < POLISHED and error == FINE:
             worst = moment_error(m, rec, n, work)
             if worst < info[4]:
                 copy_rows(work.R, R)
@@ -599,9 +676,9 @@ def attempt(m, rec, ends, rule, limit, trust, cap, R, y, info, work, lumps, scra
                 if aim > 0.0 and (worst < ENOUGH or aim == AIM):
                     return (CONVERGED if info[4] < ENOUGH else STALLED), -1
                 aim = max(AIM, SHARE * worst)
-        if decrement < POLISHED or doubted < NEAR:
+        if decrement < POLISHED or (target == 0.0 and doubted < NEAR):
             error = FINE
-        if steps == limit or info[1] > MOST_EVALUATIONS:
+        if steps == limit or info[1] > most:
             break
         clusters = divide(work.q, n, work.first)
         terms = 0
@@ -619,14 +696,11 @@ def attempt(m, rec, ends, rule, limit, trust, cap, R, y, info, work, lumps, scra
         if n < 0:
             return (CONVERGED if info[4] < ENOUGH else STALLED), -1
         cut = length < 1.0
-        if length < STUCK:
+        if length < STUCK and target == 0.0:
             stuck += 1
             trust *= 0.1
             if stuck == OFTEN:
                 return (CONVERGED if info[4] < ENOUGH else STALLED), -1
-        watched = watch(gaps, work)
-        table(work.gap_t, watched, work.R, work.gap_own)
-        sum_series(work.trial, work.gap_own, watched, work.gap_q)
     return OUT_OF_STEPS, -1
 
 
@@ -652,7 +726,7 @@ def certain_columns(
         info[i, 4] = np.inf
         trial = 0
         cap = k
-        while trial < len(TRUST) and info[i, 1] < MOST_EVALUATIONS:
+        while trial < len(TRUST):
             if ends != BOUNDED:
                 copy(starts[i, min(trial, starts.shape[1] - 1)], k + 1, work.c)
             codes[i], cap = attempt(
@@ -662,6 +736,7 @@ def certain_columns(
                 rule,
                 limit,
                 TRUST[trial],
+                trial == len(TRUST) - 1,
                 cap,
                 R,
                 out,
@@ -674,6 +749,8 @@ def certain_columns(
                 break
             if cap < 0:
                 trial += 1
+                if info[i, 1] > MOST_EVALUATIONS:
+                    trial = max(trial, len(TRUST) - 1)
                 cap = 0 if trial == len(TRUST) - 1 else k
         n, _, _ = lay(out, R, ends, rule, DEPTH, FINE, work)
         number[i] = 0
