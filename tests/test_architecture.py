@@ -164,4 +164,4 @@ def test_python_names_no_kernel_that_only_kernels_can_call():
         return getattr(found, "targetoptions", {}).get("no_cpython_wrapper", False)
 
     assert not {name for name in named if inner(*name)}
-    assert inner("fast", "descend")
+    assert inner("fast", "refresh")

@@ -41,7 +41,7 @@ from collections import namedtuple
 
 import numpy as np
 
-from .compiled import ZERO, inner, kernel
+from .compiled import ZERO, inlined, inner, kernel
 from .descent import CONVERGED, OUT_OF_STEPS, STALLED, summits
 from .dual import dot, dot3
 from .lumps import (
@@ -569,7 +569,7 @@ def compare(m, share, rec, n, trust, aim, work):
     return decrement, floor, used, doubt(n, used, work)
 
 
-@inner
+@inlined
 def attempt(m, rec, ends, rule, limit, trust, follow, cap, R, y, info, work, lumps, scratch):
     """One descent from a start of order `cap` at most, or elsewhere than on an interval from
     work.c; follow: along the path of moments.

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from .compiled import kernel
+from .compiled import TRUE, kernel
 from .feasibility import unbounded_jacobi
 from .recurrence import table
 
@@ -36,7 +36,7 @@ def unbounded_start(m, recurrences, share, rules, weights, c):
         for j in range(size):
             given[j] = m[i, j]
         odd = k % 2
-        diagonal, squares = unbounded_jacobi(given, long, k + 1 if odd == 0 else k + 2, True)
+        diagonal, squares = unbounded_jacobi(given, long, k + 1 if odd == 0 else k + 2, TRUE)
         if odd == 1:
             # qd: a_l = ζ_{2l} + ζ_{2l+1}, b_l = ζ_{2l-1} ζ_{2l};  for t dμ all indices move up by
             # one

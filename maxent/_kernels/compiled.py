@@ -1,9 +1,15 @@
-"""How the loops are compiled: `kernel` is called from Python too, `inner` by other kernels only.
+"""How the loops are compiled: `kernel` is called from Python too, `inner` by other kernels only,
+and `inlined` is written into the kernel that calls it.
 
 For what Python may call, numba also compiles a function that unpacks the arguments and packs the
 results: for a function of many arrays that takes longer than its loops do. `inner` goes without,
 and must not be called from Python, which would end the process; `tests/test_architecture.py` sees
 to it that nothing outside of this folder names one.
+
+Every function is compiled with all those that it calls, however deep, so what is called five levels
+down is optimised six times. `inlined` is one level less, and one function less. It pays for what is
+called in one place or is short; very large functions are typed slowly, and there it does not. It
+takes its caller's `fastmath`.
 
 Division by zero gives infinity, as in NumPy.
 """
@@ -15,5 +21,6 @@ from numba import njit
 
 kernel = partial(njit, cache=True, nogil=True, error_model="numpy", no_cfunc_wrapper=True)
 inner = partial(kernel, no_cpython_wrapper=True)
-# For a literal argument numba compiles a function once more; this one it does not take for that.
-ZERO = np.int64(0)
+inlined = partial(inner, inline="always")
+# For a literal argument numba compiles a function once more; these it does not take for that.
+ZERO, TRUE, FALSE = np.int64(0), np.bool_(True), np.bool_(False)

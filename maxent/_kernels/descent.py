@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from .compiled import ZERO, inner, kernel
+from .compiled import ZERO, inlined, inner, kernel
 from .dual import DEPTH, allocate, dot, dot3, normalise, orthonormalise, spread_out
 from .newton import direction, first_length
 from .recurrence import fill
@@ -32,7 +32,7 @@ def value(c, m, log_z):
     return d, 4.5e-16 * size
 
 
-@inner
+@inlined
 def lay_out(c, rec, ends, rule, fixed, work):
     """`spread_out`; or fixed > 0: that many nodes and weights (discrete points) stand in `work`."""
     if fixed > 0:
@@ -41,7 +41,7 @@ def lay_out(c, rec, ends, rule, fixed, work):
     return spread_out(c, rec, ends, rule, work)
 
 
-@inner
+@inlined
 def descend(m, c, rec, ends, rule, fixed, limit, work, P, expected, info):
     """Minimise D from c, in place.  Returns a code; `info`: steps, evaluations, decrement, blur,
     |g|.

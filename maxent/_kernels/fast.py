@@ -39,7 +39,7 @@ import math
 
 import numpy as np
 
-from .compiled import ZERO, inner, kernel
+from .compiled import FALSE, TRUE, ZERO, inlined, inner, kernel
 from .newton import GRADIENT_ROUNDING
 from .recurrence import copy
 
@@ -325,7 +325,7 @@ def proved(c, log_growth, log_factor, cosines, values):
 # What is known of a panel, and where it lies: of one with number p the halves have numbers 2p and
 # 2p + 1, and [-1, 1] has number 1.
 NEGLIGIBLE, RESOLVED, COARSE = 0, 1, 2
-KEPT, LEFT_OUT = np.bool_(True), np.bool_(False)
+KEPT, LEFT_OUT = TRUE, FALSE
 
 
 @kernel
@@ -517,7 +517,7 @@ def value(c, m):
     return d
 
 
-@inner
+@inlined
 def descend(m, c, panels, base, tree, limit, picked, room, work, counts):
     """Descent from c, in place: on success CONFIRMED, c[0] = -log Z, and U, P belong to c.
 

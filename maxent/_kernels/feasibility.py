@@ -20,7 +20,7 @@ import math
 
 import numpy as np
 
-from .compiled import inner, kernel
+from .compiled import inlined, inner, kernel
 from .double_double import ROUNDING, add, divide, multiply, multiply_float, subtract
 from .recurrence import copy
 
@@ -37,7 +37,7 @@ FOLLOW_UP = 4.0  # tolerances that a product with the boundary polynomial must b
 # --- interval: Levinson's recursion for the trigonometric moments -------------------------------
 
 
-@inner
+@inlined
 def _clear_on_interval(m, error, phi, new, p):
     """Float64 pass: (all orders clearly interior, worst margin, its tolerance)."""
     k = m.shape[0] - 1
@@ -413,7 +413,7 @@ def _square_tolerance(p, l, odd, recurrence, rec, error, work):
     return tolerance, largest
 
 
-@inner
+@inlined
 def _follow_up(baseh, basel, n, m, e, half, rec, powh, powl, qh, ql):
     """After E[base] = 0 at order n the base times t^i must vanish in the mean as well.
 

@@ -17,7 +17,7 @@ import math
 
 import numpy as np
 
-from .compiled import inner, kernel
+from .compiled import inlined, inner, kernel
 from .panels import MAX_PANELS, NARROWEST, NOISE, refine, resolved
 from .recurrence import series
 from .window import BOUNDED, HALF, window
@@ -47,7 +47,7 @@ BINS = 8
 BLOCK = 256
 
 
-@inner
+@inlined
 def core(c, rec, lo, hi, rule, left, right):
     """The panels of [lo, hi] that matter, halving where they are too many for one `refine`.
 
@@ -287,7 +287,7 @@ def last_at_most(sorted_values, n, x):
     return lo
 
 
-@inner
+@inlined
 def mass_beyond(t, side, table, rule, q, one, two):
     """Mass to the `side` of t."""
     left, right, local, _, before, after = table
@@ -303,7 +303,7 @@ def mass_beyond(t, side, table, rule, q, one, two):
     return rest + part(local[i], z, side, width, rule, q, one, two)
 
 
-@inner
+@inlined
 def log_integral(c, rec, lo, hi, floor, rule):
     """ln ∫ exp(q) over [lo, hi], neglecting what is below exp(floor)."""
     points, weights, _, _ = rule
@@ -414,7 +414,7 @@ def masses(t, side, floor, table, ends, rule, out):
             out[i] = min(1.0, mass) if mass >= floor else -1.0
 
 
-@inner
+@inlined
 def first_guess(shares, weights, wanted, side):
     """z for the wanted mass: the shares of the nodes, each spread over its own weight.
 

@@ -30,7 +30,7 @@ from collections import namedtuple
 
 import numpy as np
 
-from .compiled import inner
+from .compiled import inlined, inner
 from .dual import dot3
 from .recurrence import copy
 
@@ -374,7 +374,7 @@ def line(e, slope, curve, terms, aim, falling):
     return s
 
 
-@inner
+@inlined
 def minimise_model(lumps, terms, known, count, mu, used, x, scratch):
     """x of the least G, from x; the first `known` terms took part in finding that."""
     travel(lumps, terms, known, count, mu, used, x, scratch)

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from .compiled import inner, kernel
+from .compiled import inlined, inner, kernel
 from .recurrence import fill
 
 DEEPEST = 60
@@ -101,7 +101,7 @@ def weigh_all(f, rec, t, before, now, out):
         now[i] = abs(now[i])
 
 
-@inner
+@inlined
 def measure(c, series, rec, lo, hi, peaks, number, depth, rule, out):
     """Means of phi_0 … phi_k under exp(q) over [lo, hi] into out; returns evaluations.
 

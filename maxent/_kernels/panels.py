@@ -16,7 +16,7 @@ import math
 
 import numpy as np
 
-from .compiled import inner
+from .compiled import inlined, inner
 
 MAX_PANELS = 192
 # A panel is never narrower than this share of its distance from the centre of the window: below it
@@ -29,7 +29,7 @@ LOG_ROUNDING = -37.0
 NOISE = 1e-15
 
 
-@inner
+@inlined
 def resolved(local, k, half, nodes, noise):
     """True when `nodes` Gauss points integrate exp(q) phi_k over the panel to rounding."""
     return resolved_to(LOG_ROUNDING, local, k, half, nodes, noise)
@@ -55,7 +55,7 @@ def resolved_to(target, local, k, half, nodes, noise):
     return False
 
 
-@inner
+@inlined
 def refine(c, rec, lo, hi, depth, nodes, local_points, local_transform, left, right):
     """Fill `left`, `right` with the panels of [lo, hi] that matter, in order; return their number.
 

@@ -10,14 +10,14 @@ import math
 
 import numpy as np
 
-from .compiled import inner, kernel
+from .compiled import inlined, kernel
 from .recurrence import fill, series
 
 LINE, HALF, BOUNDED = 2, 1, 0
 FARTHEST = 1e15
 
 
-@inner
+@inlined
 def power_coefficients(c, rec, out):
     """Coefficients of sum_j c_j phi_j(t) in powers of t, into out[:k+1]."""
     k = c.shape[0] - 1
