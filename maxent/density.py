@@ -13,7 +13,7 @@ import numpy as np
 
 from maxent._kernels import evaluation
 from maxent._kernels.conversion import basis_to_power
-from maxent.inversion import Inversion, Steps
+from maxent.inversion import LEFT, MANY, RIGHT, Inversion, Steps, points_of_columns
 from maxent.quadrature import integrate, panel_rule
 from maxent.transform import NONE
 
@@ -223,11 +223,15 @@ class Density:
 
     def ppf(self, u):
         """The quantile: the x with P(X <= x) = u."""
-        return self._by_column(lambda j, v: self._quantile(j, v, "ppf", "isf"), u)
+        return self._by_column(
+            lambda j, v: self._quantile(j, v, "ppf", "isf"), u, lambda v: self._quantiles(v, LEFT)
+        )
 
     def isf(self, u):
         """The x with P(X > x) = u, accurate for small u."""
-        return self._by_column(lambda j, v: self._quantile(j, v, "isf", "ppf"), u)
+        return self._by_column(
+            lambda j, v: self._quantile(j, v, "isf", "ppf"), u, lambda v: self._quantiles(v, RIGHT)
+        )
 
     def _tail(self, j, x, upward, downward):
         _, loc, scale, _ = self._column(j)
@@ -240,6 +244,29 @@ class Density:
         lower, upper = support.bounds
         t = getattr(self._inversion(j), upward if scale > 0 else downward)(u)
         return self.transform.inverse(np.minimum(np.maximum(loc + scale * t, lower), upper))
+
+    def _quantiles(self, u, side):
+        """Few quantiles of many columns at once: x and u are (n, columns). Returns x and which
+        columns are done, (columns,)."""
+        n, columns = u.shape
+        x, done = np.full(u.shape, np.nan), np.zeros(columns, bool)
+        solved = np.isfinite(self.coefficients).all(axis=-1).ravel()
+        solved[list(self._own)] = False
+        index = np.flatnonzero(solved)
+        if n >= MANY or not index.size or self.domain.atoms_of_reference() is not None:
+            return x, done
+        loc, scale = self.loc.ravel()[index], self.scale.ravel()[index]
+        c = self.coefficients.reshape(columns, -1)[index]
+        side = side if scale[0] > 0 else LEFT + RIGHT - side  # one sign in all columns
+        t, done[index] = points_of_columns(
+            c, self.basis[index], self.domain.ends, u[:, index].T, side
+        )
+        lower, upper = (
+            np.broadcast_to(end, self.batch_shape).ravel()[index] for end in self.domain.bounds
+        )
+        inside = np.minimum(np.maximum(loc + scale * t.T, lower), upper)
+        x[:, index] = self.transform.inverse(inside)
+        return x, done
 
     def _inversion(self, j):
         if j not in self._inversions:
@@ -545,7 +572,8 @@ class Density:
         index = np.unravel_index(j, self.batch_shape) if self.batch_shape else ()
         return bool(np.isfinite(self.coefficients[index]).all())
 
-    def _by_column(self, method, x):
+    def _by_column(self, method, x, together=None):
+        """method(j, values) for each column; together(values) where it answers for many."""
         x = np.asarray(x, dtype=float)
         if not self.batch_shape:
             out = method(0, x) if self._solved(0) else np.full(x.shape, np.nan)
@@ -554,8 +582,11 @@ class Density:
         lead = shape[: len(shape) - len(self.batch_shape)]
         columns = int(np.prod(self.batch_shape))
         flat = np.broadcast_to(x, shape).reshape(-1, columns)
-        out = np.full(flat.shape, np.nan)
-        for j in range(columns):
+        if together is None:
+            out, done = np.full(flat.shape, np.nan), np.zeros(columns, bool)
+        else:
+            out, done = together(flat)
+        for j in np.flatnonzero(~done):
             if self._solved(j):
                 out[:, j] = method(j, np.ascontiguousarray(flat[:, j]))
         return out.reshape(*lead, *self.batch_shape)

@@ -181,6 +181,27 @@ class Inversion:
         return self._points(u, RIGHT)
 
 
+def points_of_columns(coefficients, basis, ends, u, side):
+    """Few quantiles of many columns in one call: those of `Inversion`, to the last digit.
+
+    coefficients (columns, k+1) in `basis`; u (columns, n), n < MANY; side: LEFT for ppf, RIGHT for
+    isf. Returns t (columns, n) and whether each column is done, (columns,): the others need an
+    Inversion of their own.
+    """
+    columns, size = coefficients.shape
+    out = np.empty(u.shape)
+    kernels.points_of_columns(
+        np.array(u, dtype=float, order="C"),
+        side,
+        np.array(coefficients),
+        basis.recurrences(size - 1, columns),
+        ends,
+        panel_rule(size - 1),
+        out,
+    )
+    return out, ~(np.isposinf(out) & (u > 0.0) & (u < 1.0)).any(axis=1)
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Steps:
     """Atoms: points (n,) ascending, their probabilities (n,). The methods are Inversion's.

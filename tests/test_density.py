@@ -243,3 +243,42 @@ def test_a_prior_on_points():
     support = maxent.Discrete(points, stats.binom(5, 0.5).pmf(points))
     density = maxent.solve([1, 1.5], support=support)
     np.testing.assert_allclose(density.pmf(points), stats.binom(5, 0.3).pmf(points), rtol=1e-10)
+
+
+SPIKES = np.concatenate([c + 1e-4 * np.linspace(-1, 1, 101) for c in (-0.6, 0.1, 0.7)])
+BATCHES = {
+    "interval": ([[1, 0.1, 0.4, 0.05], [1, -0.3, 0.3, -0.2], [1, 0.5, 0.4, 0.3]], (-1, 1), "raw"),
+    "upward": ([[1, 2, 5], [1, 3, 12]], (0, np.inf), "raw"),
+    "downward": ([[1, -2, 5], [1, -3, 12]], (-np.inf, 0), "raw"),
+    "line": ([[1, 0, 1, 0.1, 2.5], [1, 4, 17, 76.1, 354]], (-np.inf, np.inf), "raw"),
+    "own basis": (
+        [
+            np.cos(np.arange(10)[:, None] * np.arccos(SPIKES)).mean(axis=1),
+            np.eye(1, 10)[0],
+        ],
+        (-1, 1),
+        "chebyshev",
+    ),
+    "points": ([[1, 4.5], [1, 3.5]], maxent.Discrete([1, 2, 3, 4, 5, 6]), "raw"),
+}
+
+
+@pytest.mark.parametrize("name", BATCHES)
+@pytest.mark.parametrize("method", ["ppf", "isf"])
+def test_quantiles_of_a_batch_are_those_of_its_columns_to_the_last_digit(name, method):
+    moments, support, kind = BATCHES[name]
+    density = maxent.solve(moments, support=support, kind=kind, throw=False)
+    u = np.array([0.0, 5e-324, 1e-300, 1e-9, 0.2, 0.5, 0.9, 1 - 1e-12, 1.0, np.nan, -0.1, 1.1])
+    together = getattr(density, method)(u[:, None])
+    for j in range(len(density)):
+        assert np.array_equal(together[:, j], getattr(density[j], method)(u), equal_nan=True)
+
+
+def test_few_quantiles_of_a_batch_need_no_table_that_is_kept():
+    moments, support, kind = BATCHES["interval"]
+    density = maxent.solve([*moments, [1, 2, 1, 1]], support=support, kind=kind, throw=False)
+    few = density.ppf(np.linspace(0.1, 0.9, 9)[:, None])
+    assert not density._inversions
+    assert np.isnan(few[:, 3]).all() and np.isfinite(few[:, :3]).all()
+    density.ppf(1e-300)  # beyond the shallow table
+    assert sorted(density._inversions) == [0, 1, 2]

@@ -19,7 +19,7 @@ import numpy as np
 
 from .compiled import inlined, inner, kernel
 from .panels import MAX_PANELS, NARROWEST, NOISE, refine, resolved
-from .recurrence import series
+from .recurrence import fill, series
 from .window import BOUNDED, HALF, window
 
 # Between the outermost panels exp(q) is neglected e^-55 below its maximum, that is 1e-24.
@@ -538,6 +538,21 @@ def points_for(u, side, floor, table, ends, rule, out):
                 out[i], taken = point_for(v, near, table, rule, q, one, two)
                 steps += taken
     return steps
+
+
+@kernel
+def points_of_columns(u, side, c, recurrences, ends, rule, out):
+    """`points_for` the rows of u (columns, n), under the rows of c (columns, k+1), into out.
+
+    recurrences: (columns, 3, k). By the shallow table of each: what that leaves over is infinite,
+    and so is all of a column that has none.
+    """
+    for j in range(c.shape[0]):
+        table, log_z = lay(c[j], recurrences[j], ends, rule, SHALLOW)
+        if table[0].shape[0] > 0 and abs(log_z) < np.inf:
+            points_for(u[j], side, FLOOR, table, ends, rule, out[j])
+        else:
+            fill(out[j], np.inf)
 
 
 @inner
