@@ -181,7 +181,7 @@ def test_evaluation(options):
     leaf = x.clone().requires_grad_()
     (slope,) = torch.autograd.grad(module(leaf).sum(), leaf)
     torch.testing.assert_close(module.log_abs_det_jacobian(x), slope.log())
-    torch.testing.assert_close(module.freeze()(x), y, rtol=1e-9, atol=1e-9)
+    assert (module.freeze()(x) - y).abs().max() < 2e-3 * y.std()
     for method in ("inverse", "log_abs_det_jacobian"):
         with pytest.raises(RuntimeError, match="eval"):
             getattr(module.train(), method)(x)

@@ -9,7 +9,7 @@ from torch.nn.parameter import UninitializedBuffer
 from torch_bridge import copula, moment_matching
 from torch_bridge.layers.column_norm import ColumnNorm, LazyColumnNorm, approach
 from torch_bridge.moment_matching import KNOTS
-from torch_bridge.ops import monotone_table
+from torch_bridge.ops import monotone_table, short_map
 from torch_bridge.ops.columns import as_columns
 from torch_bridge.ops.dual_solve import dual_solve
 from torch_bridge.ops.dual_solve.operators import RIDGE
@@ -321,13 +321,21 @@ class MomentMatch(ColumnNorm):
     def freeze(self):
         """The evaluation map as it is now, the affine part folded in: a module without parameters.
 
-        Raises RuntimeError in training mode.
+        Features whose map a polynomial follows to 1e-4 of a standard deviation of y are evaluated
+        by it; `error` of the module says how far it is off. Raises RuntimeError in training mode.
         """
         if self.uses_batch():
             raise RuntimeError("freeze() is of the evaluation map: call eval() first")
-        table = self.affine_table(self.maps()[0])
+        table = self.maps()[0]
+        below, above, _ = moment_matching.distribution(self.coefficients.double(), KNOTS)
+        fit = short_map.fit(table, below, above)
         squash = moment_matching.squash_of(self.support)
-        return Frozen(table, *self.frame(), squash, self.RANKS)
+        rows = short_map.rows_of(fit, *self.frame(), squash)
+        if self.weight is not None:
+            rows[4:] *= self.weight.double().cpu()
+        if self.bias is not None:
+            rows[-1] += self.bias.double().cpu()
+        return Frozen(self.affine_table(table), rows, fit.error, squash > 0, self.RANKS)
 
     def extra_repr(self):
         """What repr(layer) shows."""
@@ -343,14 +351,18 @@ class MomentMatch(ColumnNorm):
 
 
 class Frozen(nn.Module):
-    """x -> y by tables (C, knots, 2): MomentMatch in evaluation, without what trains."""
+    """MomentMatch in evaluation, without what trains: see ops.short_map for what it computes.
 
-    def __init__(self, table, center, scale, squash, ranks):
+    Buffers: the tables (C, knots, 2) and their cubics; rows, of ops.short_map.rows_of; error (C,):
+    how far a feature's polynomial is from its table, in standard deviations of y, infinite where
+    the table itself is used.
+    """
+
+    def __init__(self, table, rows, error, squash, ranks):
         super().__init__()
-        self.register_buffer("table", table.clone())
-        self.register_buffer("center", center.clone())
-        self.register_buffer("scale", scale.clone())
-        self.register_buffer("cubics", monotone_table.powers(table), persistent=False)
+        cubics = monotone_table.powers(table)
+        for name, value in {"table": table, "cubics": cubics, "rows": rows, "error": error}.items():
+            self.register_buffer(name, value.to(table.device, table.dtype, copy=True))
         self.squash = squash
         self.ranks = ranks
 
@@ -359,9 +371,7 @@ class Frozen(nn.Module):
         if x.ndim < 2 or (self.ranks and x.ndim not in self.ranks):
             raise ValueError(f"a frozen layer of ranks {self.ranks} got {x.ndim}D input")
         columns, restore = as_columns(x.to(copula.wide_dtype(x)), (0, *range(2, x.ndim)))
-        y = monotone_table.apply(
-            self.table, self.cubics, columns, self.center, self.scale, self.squash
-        )
+        y = short_map.apply(self.rows, self.table, self.cubics, columns, self.squash)
         return restore(y).to(x.dtype)
 
 

@@ -108,7 +108,7 @@ def spread(t, at, shape, g, g_at, order, table):
 def apply(x, x_at, shape, frame, squash, numbers, cubics, out, out_at):
     """evaluate(t(x)), t = z or z / sqrt(squash + z^2) with z = (x - center) / scale.
 
-    Everything in x's dtype. frame (2, columns): 1 / scale and -center / scale; squash: its square,
+    Everything in x's dtype. frame (2, columns): center and 1 / scale; squash: its square,
     negative for none; numbers as in `positions`; cubics (columns, 4 cells): powers of s.
     """
     size_b, size, columns, rows = shape
@@ -121,14 +121,14 @@ def apply(x, x_at, shape, frame, squash, numbers, cubics, out, out_at):
         count = last - first
         load(x, x_at, size_b, first, last, tile)
         for c in range(columns):
-            t, row, slope, shift = tile[c], cubics[c], frame[0, c], frame[1, c]
+            t, row, center, unit = tile[c], cubics[c], frame[0, c], frame[1, c]
             if squash > zero:
                 for i in range(count):
-                    z = t[i] * slope + shift
+                    z = (t[i] - center) * unit
                     t[i] = z / math.sqrt(squash + z * z)
             else:
                 for i in range(count):
-                    t[i] = t[i] * slope + shift
+                    t[i] = (t[i] - center) * unit
             positions(t, count, numbers, at, s, over)
             for i in range(count):
                 j = 4 * np.uint32(at[i])

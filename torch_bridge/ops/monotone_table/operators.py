@@ -80,8 +80,7 @@ def apply_op(
     out = torch.empty_like(x)
     source, target = columns_of(x), columns_of(out)
     values = cubics.detach().to(x.dtype).flatten(1).numpy()
-    slope = scale.to(x.dtype).reciprocal()
-    frame = torch.stack([slope, -center.to(x.dtype) * slope]).numpy()
+    frame = torch.stack([center, scale.reciprocal()]).to(x.dtype).numpy()
     number = values.dtype.type
     cells = cubics.shape[1]
     numbers = number(0.5 * cells), number(cells), number(cells - 1), number(0)
@@ -264,23 +263,26 @@ def spread(t, g, order, knots):
     return rule.apply(t, g, order, knots)
 
 
+def plain(*inputs):
+    """Whether nothing is differentiated, batched or traced, so that one pass on the CPU will do."""
+    return (
+        all(on_cpu(v) for v in inputs)
+        and not torch.compiler.is_compiling()
+        and torch._C._functorch.peek_interpreter_stack() is None
+        and torch.autograd.forward_ad._current_level < 0
+        and not (torch.is_grad_enabled() and any(v.requires_grad for v in inputs))
+    )
+
+
 def apply(table, cubics, x, center, scale, squash):
     """evaluate(table, coordinate(x, center, scale, squash)), cubics = powers(table).
 
     One pass where nothing is differentiated or traced; tensor operations that every exporter knows
     in an exported graph.
     """
-    inputs = (table, x, center, scale)
     if torch.compiler.is_exporting():
         return evaluate_in_torch(table, coordinate(x, center, scale, squash), 0)
-    plain = (
-        on_cpu(x)
-        and not torch.compiler.is_compiling()
-        and torch._C._functorch.peek_interpreter_stack() is None
-        and torch.autograd.forward_ad._current_level < 0
-        and not (torch.is_grad_enabled() and any(v.requires_grad for v in inputs))
-    )
-    if plain:
+    if plain(table, x, center, scale):
         return apply_op(cubics, x, center, scale, squash)
     return evaluate(table, coordinate(x, center, scale, squash))
 
