@@ -486,19 +486,22 @@ def _raise_failures(problem, findings):
     if not failed.size:
         return
     status = STATUSES[findings.code]
-    first = status[failed[0]]
-    if problem.batch_shape == ():
-        text = f"{first.name}: {findings.tell(0)}"
-    else:
-        named = "; ".join(
-            f"column {_name(problem, j)} {status[j].name}: {findings.tell(j)}"
-            for j in failed[:NAMED_COLUMNS]
-        )
-        more = f"; and {failed.size - NAMED_COLUMNS} more" if failed.size > NAMED_COLUMNS else ""
-        text = f"{failed.size} of {status.size} columns have no answer: {named}{more}"
     if all(status[j] is Status.NOT_FINITE for j in failed):
-        raise ValueError(text)
-    raise SolveError(text, first, tuple(status))
+        raise ValueError(_tell_failures(problem, findings, failed))
+    tell = partial(_tell_failures, problem, findings, failed)
+    raise SolveError(tell, status[failed[0]], tuple(status))
+
+
+def _tell_failures(problem, findings, failed):
+    status = STATUSES[findings.code]
+    if problem.batch_shape == ():
+        return f"{status[0].name}: {findings.tell(0)}"
+    named = "; ".join(
+        f"column {_name(problem, j)} {status[j].name}: {findings.tell(j)}"
+        for j in failed[:NAMED_COLUMNS]
+    )
+    more = f"; and {failed.size - NAMED_COLUMNS} more" if failed.size > NAMED_COLUMNS else ""
+    return f"{failed.size} of {status.size} columns have no answer: {named}{more}"
 
 
 def _name(problem, j):

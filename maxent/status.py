@@ -78,10 +78,25 @@ class SolveError(ArithmeticError):
     INFEASIBLE
     """
 
-    def __init__(self, message: str, status: Status, statuses: tuple[Status, ...] = ()):
-        super().__init__(message)
+    def __init__(self, message, status: Status, statuses: tuple[Status, ...] = ()):
+        """message: a str, or a function that writes it when it is first read: a proof in words
+        takes longer than finding it."""
+        super().__init__()
+        self._message = message
         self.status = status
         self.statuses = statuses or (status,)
+
+    def __str__(self):
+        if callable(self._message):
+            self._message = self._message()
+        return self._message
+
+    def __repr__(self):
+        return f"{type(self).__name__}({str(self)!r})"
+
+    @property
+    def args(self):
+        return (str(self),)
 
     def __reduce__(self):
         return type(self), (str(self), self.status, self.statuses)

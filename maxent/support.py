@@ -12,6 +12,7 @@ Bounds may be arrays: a batch whose columns have supports of their own.
 from __future__ import annotations
 
 import dataclasses
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -111,10 +112,15 @@ class Interval(Support):
     def bounds(self):
         return self.lower[()], self.upper[()]
 
+    @cached_property
+    def _frame(self):
+        loc, scale = frame_of(self.lower, self.upper)
+        return np.ravel(loc), np.ravel(scale)
+
     def frame(self, mean, variance):
         """(loc, scale), each of mean's shape."""
-        loc, scale = frame_of(self.lower, self.upper)
-        return np.broadcast_to(loc.ravel(), mean.shape), np.broadcast_to(scale.ravel(), mean.shape)
+        loc, scale = self._frame
+        return np.broadcast_to(loc, mean.shape), np.broadcast_to(scale, mean.shape)
 
     def __getitem__(self, index):
         if self.lower.ndim == 0:
@@ -286,4 +292,10 @@ def as_support(value):
         return HalfLine(lower)
     if lower == -np.inf and np.isfinite(upper):
         return HalfLine(upper, upward=False)
+    return _interval(lower + 0.0, upper + 0.0)  # -0 is 0
+
+
+@lru_cache(maxsize=64)
+def _interval(lower, upper):
+    """Checking its ends takes as long as a solve, and they are often the same."""
     return Interval(lower, upper)

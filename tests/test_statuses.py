@@ -217,3 +217,26 @@ def test_nan_in_the_data():
     assert "nan" in str(caught.value).lower()
     one, two = maxent.fit(x, 2, nan_policy="omit"), maxent.fit(x[~np.isnan(x)], 2)
     assert float(one.entropy()) == pytest.approx(float(two.entropy()), abs=1e-12)
+
+
+def test_an_error_is_written_when_it_is_read_and_not_before():
+    told = []
+
+    def tell():
+        told.append(1)
+        return "why"
+
+    error = maxent.SolveError(tell, maxent.Status.INFEASIBLE)
+    assert not told
+    assert str(error) == "why" and error.args == ("why",) and repr(error) == "SolveError('why')"
+    assert len(told) == 1
+    again = pickle.loads(pickle.dumps(error))
+    assert str(again) == "why" and again.status is maxent.Status.INFEASIBLE
+
+
+def test_a_refusal_raised_says_what_a_refusal_returned_says():
+    moments = [1, 0.5, 0.2]
+    kept = maxent.solve(moments, support=(0, 1), throw=False).certificate
+    with pytest.raises(maxent.SolveError) as caught:
+        maxent.solve(moments, support=(0, 1))
+    assert str(caught.value) == f"INFEASIBLE: {kept.message}"
