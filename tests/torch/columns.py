@@ -34,11 +34,11 @@ def battery(n=2048, seed=0):
 
 
 def squashed(x):
-    """t = z / sqrt(9 + z^2) of the standardised column, written out for one column."""
+    """t = z / sqrt(4 + z^2) of the standardised column, written out for one column."""
     largest = max(1.0, x.abs().max().item())
     d = x / largest - (x / largest).mean()
     z = d / (d.square().mean() + 1e-5 / largest**2).sqrt()
-    return z / (9 + z * z).sqrt()
+    return z / (4 + z * z).sqrt()
 
 
 def chebyshev_moments(t, degree):

@@ -38,7 +38,7 @@ def test_shapes_of_five_columns():
         y = moment_match(columns_of(names, seed=seed, dtype=torch.float32))
         found.append([shape_of(column) for column in y.T])
     ks, kurtosis = np.array(found).mean(0).T
-    limits = [0.02, 0.075, 0.18, 0.10, 0.02]
+    limits = [0.02, 0.065, 0.16, 0.02, 0.02]
     assert (ks <= limits).all(), ks
     assert ((kurtosis >= 2) & (kurtosis <= 5.5)).all(), kurtosis
     raw = columns_of(names)
