@@ -3,6 +3,7 @@
     python -m benchmarks.layers [--quick] [--device cuda] [--output FOLDER]
                                 [--peer-path CLONE --peer-class MODULE.CLASS]
     python -m benchmarks.layers --table      the table of docs/moment_matching.md, from the results
+    python -m benchmarks.layers --compile    seconds until torch.compile's first step, see below
 
 Rows: the solve alone, forward, forward and backward, evaluation, evaluation of the frozen layer.
 All contenders of a row take turns, a round each, and the best round counts, so that a busy machine
@@ -11,14 +12,19 @@ time; on another device the clock, between synchronisations. "floor" is the traf
 backward pass that reads x, y's gradient and writes y and x's gradient once, in multiples of x.
 `--peer-class` names another layer of (N, C) columns that is made from the number of features, and
 `--peer-path` the folder to import it from (a clone of NormalNorm, say; mind that its noise is on).
+`--compile` starts a process for every layer, twice: with an empty cache of inductor's ("cold"), and
+with the one that it left ("warm"); forward and backward of (64, 32, 8, 8), the clock.
 """
 
 import argparse
 import datetime
 import importlib
 import json
+import os
 import platform
+import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -119,6 +125,32 @@ def table(record):
     return lines
 
 
+COMPILED = ["torch.nn.BatchNorm2d", "torch_bridge.MomentMatch2d", "torch_bridge.Copula2d"]
+FIRST_STEP = """
+import time, torch, torch_bridge
+torch.set_num_threads(1)
+layer, x = {name}(32), torch.randn(64, 32, 8, 8, requires_grad=True)
+layer(x).sum().backward()
+start = time.perf_counter()
+torch.compile(layer, fullgraph=True)(x).sum().backward()
+print(time.perf_counter() - start)
+"""
+
+
+def compile_times():
+    """Print the seconds with an empty cache, and with the one that run left."""
+    for name in COMPILED:
+        with tempfile.TemporaryDirectory() as cache:
+            surroundings = os.environ | {"TORCHINDUCTOR_CACHE_DIR": cache}
+            command = [sys.executable, "-c", FIRST_STEP.format(name=name)]
+            cold, warm = (
+                float(subprocess.run(command, env=surroundings, check=True, text=True,
+                                     stdout=subprocess.PIPE).stdout)
+                for _ in range(2)
+            )
+        print(f"{name}: {cold:.1f} s cold, {warm:.1f} s warm", flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="two shapes, few rounds")
@@ -127,7 +159,11 @@ def main():
     parser.add_argument("--peer-class", help="module.class of another layer of (N, C) columns")
     parser.add_argument("--output", type=Path, default=HERE / "results", help="folder to write to")
     parser.add_argument("--table", action="store_true", help="print the table of the results")
+    parser.add_argument("--compile", action="store_true", help="seconds to the first compiled step")
     options = parser.parse_args()
+    if options.compile:
+        compile_times()
+        return
     path = options.output / "layers.json"
     if options.table:
         print(*table(json.loads(path.read_text())), sep="\n")
