@@ -140,14 +140,18 @@ def test_half_line_is_affine(problem, shift, scale):
 
 @given(bounded())
 def test_interval_reflects(problem):
+    """To the bounds for rounding that the answers themselves state."""
     m, _ = problem
     signs = (-1.0) ** np.arange(len(m))
     one, two = solve(m, (-1.0, 1.0), "chebyshev"), solve(m * signs, (-1.0, 1.0), "chebyshev")
     x = np.linspace(-1, 1, 41)
-    pdf = one.pdf(x)
-    np.testing.assert_allclose(two.pdf(-x), pdf, rtol=1e-5, atol=1e-8 * pdf.max())
-    np.testing.assert_allclose(two.isf(U), -one.ppf(U), atol=1e-9)
-    np.testing.assert_allclose(two.sf(-x), one.cdf(x), atol=1e-10)
+    bound, mirrored = one.rounding_error(), two.rounding_error()
+    for found, wanted, slack in (
+        (two.pdf(-x), one.pdf(x), bound.pdf(x) + mirrored.pdf(-x)),
+        (two.sf(-x), one.cdf(x), bound.cdf(x) + mirrored.sf(-x)),
+        (-two.isf(U), one.ppf(U), bound.ppf(U) + mirrored.isf(U)),
+    ):
+        assert np.all(np.abs(found - wanted) <= slack + 1e-12 * (1 + np.abs(wanted)))
 
 
 @given(line())
@@ -199,10 +203,23 @@ def test_one_more_moment_of_the_same_density_changes_nothing(problem):
 
 @given(bounded(degrees=(2, 12)))
 def test_entropy_never_rises_with_the_degree(problem):
-    m, _ = problem
-    h = [float(solve(m[: k + 1], (-1.0, 1.0), "chebyshev").entropy()) for k in range(1, len(m))]
-    assert math.log(2) >= h[0] - 1e-12
-    assert all(later <= earlier + 1e-11 for earlier, later in itertools.pairwise(h))
+    """Up to the bounds for rounding; a degree may be refused where rounding hides a direction: the
+    least eigenvalue of the covariance, from moments up to 2k of the density that they come from.
+    """
+    m, c = problem
+    before, slack = math.log(2), 1e-12
+    for k in range(1, len(m)):
+        density = maxent.solve(m[: k + 1], support=(-1.0, 1.0), kind="chebyshev", throw=False)
+        if density.certificate.status is Status.ILL_CONDITIONED:
+            many = moments_of(INTERVAL, c.astype(REAL), 2 * k).moments
+            i = np.arange(1, k + 1)
+            products = (many[i[:, None] + i] + many[abs(i[:, None] - i)]) / 2
+            covariance = products - np.outer(many[i], many[i])
+            assert np.linalg.eigvalsh(covariance.astype(float))[0] < 1e-15
+            return
+        h, rounding = float(density.entropy()), float(density.rounding_error().entropy())
+        assert h <= before + slack + rounding
+        before, slack = h, 1e-12 + rounding
 
 
 @given(bounded(degrees=(1, 8), size=4.0))
