@@ -325,7 +325,7 @@ def _rule_out(problem, notes, findings):
         findings.reasons[j] = partial(_describe, problem, feasibility, j)
     findings.boundary = problem.finite & (feasibility.verdict == BOUNDARY)
     for j in np.flatnonzero(findings.boundary):
-        if feasibility.resolved(j) and feasibility.excess[j] == 0:
+        if feasibility.resolved(j):
             t, weights = feasibility.atoms(j)
             findings.code[j] = Status.ATOMIC.value
             findings.reasons[j] = partial(_describe, problem, feasibility, j)

@@ -34,6 +34,11 @@ ENDINGS = {
     "infeasible on the half line": ([1, -1.0], HALF, Status.INFEASIBLE, ("E[", "1")),
     "one atom": ([1, 0.5, 0.25], UNIT, Status.ATOMIC, ("0.5",)),
     "two atoms": ([1, 0, 1, 0, 1], LINE, Status.ATOMIC, ("1", "0.5")),
+    "an atom, and mass far out": ([1, 1, 1, 2], HALF, Status.ATOMIC, ("moment 3", "farther")),
+    "mean 0 on the half line": ([1, 0, 1], HALF, Status.ATOMIC, ("at 0", "moment 2", "farther")),
+    "two atoms, and mass far out": (
+        [1, 0, 1, 0, 1, 0, 2], LINE, Status.ATOMIC, ("0.5", "moment 6", "farther")
+    ),
     "no maximum, Junk": ([1, 0, 1, 0, 3.5], LINE, Status.NO_MAXIMUM, ("4", "0.5", "1.41894")),
     "no maximum, half line": ([1, 1, 2.5], HALF, Status.NO_MAXIMUM, ("2", "0.5")),
     "no maximum, odd": ([1, 0, 1, 0.5], LINE, Status.NO_MAXIMUM, ("3",)),
@@ -66,6 +71,14 @@ def test_ending(name):
         assert word in text, text
     copy = pickle.loads(pickle.dumps(error))
     assert copy.status is status and str(copy) == text
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+def test_check_says_the_same(name):
+    moments, support, status, words = ENDINGS[name]
+    report = maxent.check(moments, support=support)
+    assert report.status is status
+    assert all(word in report.message for word in words)
 
 
 @pytest.mark.parametrize("name", [n for n in ENDINGS if n != "solved"])
