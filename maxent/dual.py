@@ -139,6 +139,30 @@ def minimise(problem, start, limit=MOST_STEPS):
     )
 
 
+def best_attempt(m, rec, ends, starts, rule, limit, R, y, info, peaks):
+    """The best of all attempts at one hard column, R (3, k), y (k+1), info (7) and peaks; returns
+    (code, number of peaks).
+
+    starts (attempts, k+1): where to begin, elsewhere than on an interval. See
+    `_kernels.certain.attempt`.
+    """
+    info[:] = 0.0
+    info[4] = np.inf
+    trial, last, cap = 0, len(certain.TRUST) - 1, m.size - 1
+    while trial <= last:
+        begin, trust = starts[min(trial, len(starts) - 1)], certain.TRUST[trial]
+        code, cap, number, log_mass = certain.attempt(
+            m, rec, ends, begin, rule, limit, trust, trial == last, cap, R, y, info, peaks
+        )
+        if code == descent.CONVERGED:
+            break
+        if cap < 0:
+            trial = last if info[1] > certain.MOST_EVALUATIONS and trial < last else trial + 1
+            cap = 0 if trial == last else m.size - 1
+    y[0] -= log_mass
+    return code, number
+
+
 def minimise_hard(problem, starts=None, limit=CERTAIN_STEPS):
     """A Minimum for moments of any kind, those of spikes, satellites and end-point layers too.
 
@@ -153,20 +177,20 @@ def minimise_hard(problem, starts=None, limit=CERTAIN_STEPS):
     code, info = np.empty(columns, np.int64), np.zeros((columns, 7))
     peaks, number = np.zeros((columns, MOST_PEAKS)), np.zeros(columns, np.int64)
     rule = panel_rule(k)
-    certain.certain_columns(
-        moments,
-        problem.recurrences(k),
-        ends,
-        starts,
-        rule,
-        limit,
-        recurrence,
-        y,
-        code,
-        info,
-        peaks,
-        number,
-    )
+    recurrences = problem.recurrences(k)
+    for j in range(columns):
+        code[j], number[j] = best_attempt(
+            moments[j],
+            recurrences[j],
+            ends,
+            starts[j],
+            rule,
+            limit,
+            recurrence[j],
+            y[j],
+            info[j],
+            peaks[j],
+        )
     P, expected = np.zeros((columns, size, size)), np.full((columns, size), np.nan)
     edges = np.zeros((columns, 2))
     sizes, named = np.ones((columns, size)), np.full((columns, size), np.nan)

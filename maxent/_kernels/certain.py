@@ -35,7 +35,7 @@ import numpy as np
 from .certain_nodes import DEPTH, FINE, ROUGH, allocate, lay, normalise, watch
 from .certain_start import start
 from .certain_step import model_step, negate, search
-from .compiled import ZERO, inlined, inner, kernel
+from .compiled import ZERO, inner, kernel
 from .descent import CONVERGED, OUT_OF_STEPS, STALLED, summits
 from .dual import dot, dot3
 from .lumps import MOST_CLUSTERS, allocate_lumps, divide
@@ -164,23 +164,32 @@ def compare(m, share, rec, n, trust, aim, grid, work):
     return decrement, floor, used, doubt(n, used, work.g, grid)
 
 
-@inlined
-def attempt(
-    m, rec, ends, rule, limit, trust, follow, cap, R, y, info, grid, between, work, lumps, scratch
-):
-    """One descent from a start of order `cap` at most, or elsewhere than on an interval from
-    work.c; follow: along the path of moments.
+@kernel
+def attempt(m, rec, ends, begin, rule, limit, trust, follow, cap, R, y, info, peaks):
+    """One descent for the moments m (k+1) in the basis of rec (3, k), on an interval Chebyshev's,
+    from a start of order `cap` at most, elsewhere from `begin` (k+1); follow: along the path of
+    moments.  rule: `panel_rule(k)`; limit: steps.
 
-    R, y and info are replaced by anything with a lower moment error.  Returns (code, a lower cap
-    with which to begin again or -1); work is added to info.
+    R (3, k), y (k+1) and info (7) are replaced by anything with a lower moment error:
+    log p = sum y_j phi_j, phi by R.  info: steps, evaluations, both added, decrement, its floor,
+    largest moment error on the nodes, degrees that counted, nodes.
+
+    Returns (code, a lower cap with which to begin again, or less than 0, number of local maxima of
+    what is best so far, its log mass).  The maxima go into peaks; y is left with that mass.
     """
     nodes = rule[0].shape[0]
     k = m.shape[0] - 1
+    grid, between, work = allocate(k, nodes)
+    lumps, scratch = allocate_lumps(k), allocate_scratch(k)
+    code = OUT_OF_STEPS
     order = 0
     most = MOST_EVALUATIONS + (info[1] if follow else 0.0)
     if ends == BOUNDED:
         order, evaluations = start(m, rec, ends, rule, cap, grid, between, work)
         info[1] += evaluations
+    else:
+        copy(begin, k + 1, work.c)
+    cap = -1
     copy_rows(rec, work.R_before)
     copy(work.c, k + 1, work.trial)
     n, gaps = ZERO, ZERO
@@ -201,7 +210,8 @@ def attempt(
             n, _, gaps = lay(work.trial, work.R_before, ends, rule, DEPTH, error, grid, between)
             info[1] += 1
             if n < 0:
-                return STALLED, order - 2
+                code, cap = STALLED, order - 2
+                break
             table(grid.t, n, work.R_before, grid.own)
             sum_series(work.trial, grid.own, n, grid.q)
         watched = watch(gaps, between)
@@ -213,7 +223,8 @@ def attempt(
             for j in range(k + 1):
                 work.far[j] = dot(grid.p, grid.phi[j], n)
         if not stieltjes(grid.t, n, grid.p, work.R, grid.own, grid.change):
-            return STALLED, -1
+            code = STALLED
+            break
         # Far from the density the higher polynomials are so large that the noise of a projection
         # would raise peaks there: their coefficients are carried over.
         expand(work.R, work.R_before, work.high)
@@ -256,7 +267,8 @@ def attempt(
             if patience % PATIENCE == 0:
                 trust *= 0.1
         if steps == 0 and order > 0 and not decrement < HOPELESS:
-            return STALLED, order - 2
+            code, cap = STALLED, order - 2
+            break
         project(grid.q, grid.own, n, grid.p, work.y, grid.change)
         for j in range(used + 1, k + 1):
             work.y[j] = work.kept[j]
@@ -270,10 +282,12 @@ def attempt(
                 copy(work.y, k + 1, y)
                 info[2], info[3], info[4], info[5], info[6] = decrement, floor, worst, used, n
             if worst < EXACT or (worst < GOOD and decrement < 10.0 * STILL):
-                return CONVERGED, -1
+                code = CONVERGED
+                break
             if decrement < STILL:
                 if aim > 0.0 and (worst < ENOUGH or aim == AIM):
-                    return (CONVERGED if info[4] < ENOUGH else STALLED), -1
+                    code = CONVERGED if info[4] < ENOUGH else STALLED
+                    break
                 aim = max(AIM, SHARE * worst)
         if decrement < POLISHED or (target == 0.0 and doubted < NEAR):
             error = FINE
@@ -294,71 +308,22 @@ def attempt(
         info[0] += 1
         info[1] += tried
         if n < 0:
-            return (CONVERGED if info[4] < ENOUGH else STALLED), -1
+            code = CONVERGED if info[4] < ENOUGH else STALLED
+            break
         cut = length < 1.0
         if length < STUCK and target == 0.0:
             stuck += 1
             trust *= 0.1
             if stuck == OFTEN:
-                return (CONVERGED if info[4] < ENOUGH else STALLED), -1
-    return OUT_OF_STEPS, -1
-
-
-@kernel
-def certain_columns(
-    m, recurrences, ends, starts, rule, limit, recurrence, y, codes, info, peaks, number
-):
-    """Every row of m (columns, k+1), moments in the bases of recurrences (columns, 3, k), which on
-    an interval is Chebyshev's; rule: `panel_rule(k)`; limit: steps.
-
-    starts (columns, attempts, k+1): where to begin, elsewhere than on an interval.
-
-    recurrence (columns, 3, k), y (columns, k+1): log p = sum y_j phi_j, phi by that recurrence, the
-    best of all attempts.  info (columns, 7): steps, evaluations, decrement, its floor, largest
-    moment error on the nodes, degrees that counted, nodes.  peaks[:number], the local maxima.
-    """
-    k = m.shape[1] - 1
-    grid, between, work = allocate(k, rule[0].shape[0])
-    lumps, scratch = allocate_lumps(k), allocate_scratch(k)
-    for i in range(m.shape[0]):
-        R, out = recurrence[i], y[i]
-        fill(info[i], 0.0)
-        info[i, 4] = np.inf
-        trial = 0
-        cap = k
-        while trial < len(TRUST):
-            if ends != BOUNDED:
-                copy(starts[i, min(trial, starts.shape[1] - 1)], k + 1, work.c)
-            codes[i], cap = attempt(
-                m[i],
-                recurrences[i],
-                ends,
-                rule,
-                limit,
-                TRUST[trial],
-                trial == len(TRUST) - 1,
-                cap,
-                R,
-                out,
-                info[i],
-                grid,
-                between,
-                work,
-                lumps,
-                scratch,
-            )
-            if codes[i] == CONVERGED:
+                code = CONVERGED if info[4] < ENOUGH else STALLED
                 break
-            if cap < 0:
-                trial += 1
-                if info[i, 1] > MOST_EVALUATIONS:
-                    trial = max(trial, len(TRUST) - 1)
-                cap = 0 if trial == len(TRUST) - 1 else k
-        n, _, _ = lay(out, R, ends, rule, DEPTH, FINE, grid, between)
-        number[i] = 0
-        if n > 0:
-            table(grid.t, n, R, grid.own)
-            sum_series(out, grid.own, n, grid.q)
-            out[0] -= normalise(n, ZERO, grid, between)
-            number[i] = summits(n, grid.t, grid.w, grid.p, peaks[i])
-            info[i, 6] = n
+    if cap >= 0:
+        return code, cap, ZERO, 0.0
+    n, _, _ = lay(y, R, ends, rule, DEPTH, FINE, grid, between)
+    if n < 0:
+        return code, cap, ZERO, 0.0
+    table(grid.t, n, R, grid.own)
+    sum_series(y, grid.own, n, grid.q)
+    shift = normalise(n, ZERO, grid, between)
+    info[6] = n
+    return code, cap, summits(n, grid.t, grid.w, grid.p, peaks), shift

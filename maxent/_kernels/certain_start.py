@@ -14,7 +14,7 @@ import math
 import numpy as np
 
 from .certain_nodes import lay
-from .compiled import ZERO, inner
+from .compiled import ZERO, inlined, inner
 from .recurrence import copy, fill, table
 from .stieltjes import sum_series
 
@@ -77,7 +77,7 @@ def integral(c, rec, ends, rule, grid, between):
     return peak + math.log(total)
 
 
-@inner
+@inlined
 def start(m, rec, ends, rule, cap, grid, between, work):
     """The start's coefficients into work.c; returns (order, evaluations); order 0: uniform."""
     trial, c = work.trial, work.c

@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from .certain_nodes import DEPTH, WATCHED, lay
-from .compiled import ZERO, inner
+from .compiled import ZERO, inlined, inner
 from .dual import dot
 from .lumps import MOST_TERMS, add_point, describe
 from .lumps_minimum import make_room, minimise_model
@@ -29,7 +29,7 @@ CUT = 0.4
 MODEL_CUTS, NEWTON_CUTS = 4, 12
 
 
-@inner
+@inlined
 def model_step(n, gaps, nodes, used, clusters, grid, between, work, lumps, scratch):
     """The model of the density and the step x to its minimum; returns the number of terms."""
     x, mu, own, gap_own = work.x, work.mu, grid.own, between.own
@@ -120,7 +120,7 @@ def fall(x, g):
     return total
 
 
-@inner
+@inlined
 def search(
     ends, rule, error, decrement, used, modelled, terms, clusters, grid, between, work, lumps,
     scratch,

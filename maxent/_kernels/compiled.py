@@ -8,8 +8,8 @@ to it that nothing outside of this folder names one.
 
 Every function is compiled with all those that it calls, however deep, so what is called five levels
 down is optimised six times. `inlined` is one level less, and one function less. It pays for what is
-called in one place or is short; very large functions are typed slowly, and there it does not. It
-takes its caller's `fastmath`.
+called in one place or is short. For a large one it does not: numba copies it with all of its
+variables for every block. It takes its caller's `fastmath`.
 
 Division by zero gives infinity, as in NumPy.
 """
