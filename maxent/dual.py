@@ -85,13 +85,19 @@ class Minimum:
 
 def minimise(problem, start, limit=MOST_STEPS):
     """Minimise D for each column of a MomentProblem from `start` (columns, k+1)."""
-    support, moments = problem.support, problem.moments
+    start = np.array(start, dtype=float)
+    start[:, 0] = 0.0
+    return _descend(problem, problem.moments, start, limit)
+
+
+def _descend(problem, moments, coefficients, limit):
+    """`minimise` for moments (columns, k+1) of any degree k in the problem's bases, in place."""
+    support = problem.support
     columns, size = moments.shape
     k = size - 1
     recurrences = problem.recurrences(k)
     reference = support.atoms_of_reference()
     nodes, weights = (np.empty(0), np.empty(0)) if reference is None else reference
-    coefficients = np.array(start, dtype=float)
     code = np.empty(columns, np.int64)
     orthonormal = np.zeros((columns, size, size))
     expected = np.full((columns, size), np.nan)
@@ -325,14 +331,5 @@ def look_ahead(problem, coefficients, degree):
     columns = coefficients.shape[0]
     c = np.zeros((columns, degree + 1))
     c[:, : coefficients.shape[1]] = coefficients
-    expected = np.full((columns, degree + 1), np.nan)
-    orthonormal = np.zeros((columns, degree + 1, degree + 1))
-    descent.look_ahead(
-        c,
-        problem.recurrences(degree),
-        problem.support.ends,
-        panel_rule(degree),
-        orthonormal,
-        expected,
-    )
-    return expected, orthonormal
+    here = _descend(problem, np.zeros_like(c), c, 0)
+    return here.expected, here.orthonormal

@@ -4,10 +4,9 @@ import math
 
 import numpy as np
 
-from .compiled import ZERO, inlined, inner, kernel
+from .compiled import inlined, inner, kernel
 from .dual import DEPTH, allocate, dot, dot3, normalise, orthonormalise, spread_out
 from .newton import direction, first_length
-from .recurrence import fill
 from .window import window
 
 CONVERGED, STALLED, OUT_OF_STEPS, NOT_INTEGRABLE = 0, 1, 2, 3
@@ -43,8 +42,8 @@ def lay_out(c, rec, ends, rule, fixed, work):
 
 @inlined
 def descend(m, c, rec, ends, rule, fixed, limit, work, P, expected, info):
-    """Minimise D from c, in place.  Returns a code; `info`: steps, evaluations, decrement, blur,
-    |g|.
+    """Minimise D from c, in place, c[0] of no account.  Returns a code; `info`: steps, evaluations,
+    decrement, blur, |g|.
 
     On return c[0] = -log Z, P and `expected` belong to the answer.
     """
@@ -53,7 +52,6 @@ def descend(m, c, rec, ends, rule, fixed, limit, work, P, expected, info):
     g = np.empty(k + 1)
     step = np.empty(k + 1)
     trial = np.empty(k + 1)
-    c[0] = 0.0
     n, log_z = lay_out(c, rec, ends, rule, fixed, work)
     evaluations = 1
     if n <= 0:
@@ -173,25 +171,3 @@ def descend_columns(
             sizes[i, j] = math.sqrt(dot3(p, phi[j], phi[j], n))
         number[i] = summits(n, t, w, p, peaks[i])
         edges[i, 0], edges[i, 1] = window(c[i], rec, ends, DEPTH)
-
-
-@kernel
-def look_ahead(c, recurrences, ends, rule, P, expected):
-    """Means and orthonormal polynomials of exp(q), up to degree k of `recurrences` (columns, 3, k),
-    for c (columns, k+1).
-
-    k may be higher than the degree of q: the coefficients beyond are 0.  Returns nothing for
-    columns whose exp(q) is not integrable: their `expected` is NaN.
-    """
-    k = recurrences.shape[2]
-    work = allocate(k, rule[0].shape[0], ZERO)
-    t, _, p, phi, basis, _, _ = work
-    for i in range(c.shape[0]):
-        rec = recurrences[i]
-        n, _ = spread_out(c[i], rec, ends, rule, work)
-        if n <= 0:
-            fill(expected[i], np.nan)
-            continue
-        for j in range(k + 1):
-            expected[i, j] = dot(p, phi[j], n)
-        orthonormalise(t, n, p, rec, basis, P[i])
