@@ -14,7 +14,8 @@ factor e off it at a time, and ten steps pass so. What p (1 + s) really asks of 
 log(1 + s), and its projection on the polynomials, H^-1 Cov(T, log(1 + s)), is the step taken: of
 third order near the answer (s - s²/2 is Chebyshev's method), twice as fast on the way. As 1 + s may
 be negative the logarithm is replaced by its Padé approximant s (6 + s)/(6 + 4s) above -1 and its
-tangent's slope below. Where it does not lead down, Newton's own step does.
+tangent's slope below. Where it does not lead down, Newton's own step does. Lumps that are to move
+further than their width are put in their places (`_kernels.satellites`).
 
 **The rules.** First one Gauss-Legendre rule on [-1, 1]; if that is too coarse, panels out of one
 tree of halves and halves of halves, deepest at the two ends: a column takes from it the panels that
@@ -42,6 +43,7 @@ import numpy as np
 from .compiled import FALSE, TRUE, ZERO, inlined, inner, kernel
 from .newton import GRADIENT_ROUNDING
 from .recurrence import copy
+from .satellites import put_back, set_aside
 
 # How a column ended.
 CONFIRMED, TOO_COARSE, REFUSED = 0, 1, 2
@@ -252,17 +254,17 @@ def back(U, y, step):
         step[j + 1] = -s / row[j]
 
 
-@kernel(fastmath={"reassoc", "contract", "nsz"})
-def correct(step, mean, table, p, U, q, y, out):
-    """The step from p (1 + s) to the polynomial nearest its logarithm, into out (k+1,).
-
-    p (n,): masses at the nodes, of any total. q (n,), y (k+1,) are overwritten.
-    """
-    k = U.shape[0]
+@inner
+def centre(step, mean):
+    """Add to step[1:] the constant, in step[0], that makes its mean 0."""
     step[0] = 0.0
-    for j in range(1, k + 1):
+    for j in range(1, step.shape[0]):
         step[0] -= step[j] * mean[j]
-    combine(step, table, q)
+
+
+@inner(fastmath={"reassoc", "contract", "nsz"})
+def take_logarithm(p, q):
+    """From s in q to p log(1 + s); the mass, and the integral of p log(1 + s)."""
     total = 0.0
     mass = 0.0
     for i in range(q.shape[0]):
@@ -273,6 +275,17 @@ def correct(step, mean, table, p, U, q, y, out):
         v *= p[i]
         total += v
         q[i] = v
+    return mass, total
+
+
+@kernel(fastmath={"reassoc", "contract", "nsz"})
+def correct(mean, table, p, U, q, y, out):
+    """The step from p (1 + s) to the polynomial nearest its logarithm, into out (k+1,).
+
+    p (n,): masses at the nodes, of any total. q (n,): s. q and y (k+1,) are overwritten.
+    """
+    k = U.shape[0]
+    mass, total = take_logarithm(p, q)
     project(q, table, y)
     scale = 1.0 / mass
     for j in range(1, k + 1):
@@ -284,6 +297,44 @@ def correct(step, mean, table, p, U, q, y, out):
             y[i + 1] += share * row[i]
         y[j] = share
     back(U, y, out)
+    centre(out, mean)
+
+
+@kernel
+def carry(c, table, weights, p, q, lumps, sums, asked, U, y, out):
+    """`correct` where satellites are to move, into out (k+1,), c_0's change among them; False, and
+    no change, where none is.
+
+    table, weights: on panels, c_0 = -log Z, p (n,): masses at the nodes, q (n,): s. lumps (4k+1,),
+    sums (2k+1,), asked, y (k+1,), and p, q, U, are overwritten. A step of 0 where H is singular.
+    """
+    k = U.shape[0]
+    mass = 0.0
+    for i in range(p.shape[0]):
+        mass += p[i]
+    found = set_aside(table[1], weights, p, q, lumps)
+    if found == 0:
+        return False
+    project(p, table, sums)
+    sums[0], asked[0] = take_logarithm(p, q)
+    project(q, table, asked)
+    put_back(lumps, found, mass, c, sums, asked)
+    scale = 1.0 / sums[0]
+    sums[0] = 1.0
+    for j in range(1, 2 * k + 1):
+        sums[j] *= scale
+    for j in range(1, k + 1):
+        asked[j] = sums[j] + (asked[j] - sums[j] * asked[0]) * scale
+    if factorise(sums, asked, U):
+        for j in range(k):
+            y[j] = U[j, k]
+        back(U, y, out)
+        centre(out, sums)
+        out[0] += asked[0] * scale
+    else:
+        for j in range(k + 1):
+            out[j] = 0.0
+    return True
 
 
 @kernel
@@ -502,8 +553,9 @@ def refresh(c, tree, slack, picked, room, mean, counts):
         table, weights, q, p = views(width(picked, tree), mean.shape[0], room)
         gather(picked, tree, table, weights)
         counts[1] += 1
-        c[0] -= math.log(means(c, table, weights, q, p, mean))
-        if covered(c, tree, picked, slack):
+        rise = -math.log(means(c, table, weights, q, p, mean))
+        c[0] += rise
+        if rise < MARGIN:  # what was known of every panel with MARGIN to spare is still known
             return True
     return False
 
@@ -572,12 +624,18 @@ def descend(m, c, panels, base, tree, limit, picked, room, work, counts):
         if steps == limit:
             return REFUSED
         back(U, y, step)
+        centre(step, mean)
         way = step
+        carried = False
         slope = -decrement * decrement
         length = 1.0 if decrement < 1.0 else 1.0 / (1.0 + decrement)
         rest -= 1
         if CORRECTED[0] < decrement < CORRECTED[1] and rest <= 0:
-            correct(step, mean, table, p, U, q, y, bent)
+            combine(step, table, q)
+            if panels and decrement < NEAR:
+                carried = carry(c, table, weights, p, q, values, trial_mean, trial, U, y, bent)
+            if not carried:
+                correct(mean, table, p, U, q, y, bent)
             downhill = 0.0
             for j in range(1, k + 1):
                 downhill += bent[j] * (mean[j] - m[j])
@@ -585,23 +643,28 @@ def descend(m, c, panels, base, tree, limit, picked, room, work, counts):
                 way = bent
                 slope = downhill
                 length = 1.0
+            else:
+                carried = False
         counts[0] += 1
         found = False
         for _ in range(HALVINGS):
-            # log Z moves by about this: the exponent stays normalised, and needs no peak taken out
-            trial[0] = c[0]
-            for j in range(1, k + 1):
+            # log Z moves by about way[0]: the exponent stays normalised, and needs no peak taken out
+            for j in range(k + 1):
                 trial[j] = c[j] + length * way[j]
-                trial[0] -= length * way[j] * mean[j]
-            trial[0] -= math.log(means(trial, table, weights, q, p, trial_mean))
-            counts[1] += 1
+            fresh = carried  # no panels stand yet where a satellite goes
+            found = True
+            if not carried:
+                trial[0] -= math.log(means(trial, table, weights, q, p, trial_mean))
+                counts[1] += 1
+                lower = value(trial, m)
             size = 0.0
             for j in range(k + 1):
                 size += abs(trial[j])
             noise = 1e-15 * size + (ROUGHNESS if panels and slack > 0.0 else 0.0)
-            lower = value(trial, m)
-            found = lower <= d + ARMIJO * length * slope + noise
-            if found and panels and not covered(trial, tree, picked, slack):
+            if not carried:
+                found = lower <= d + ARMIJO * length * slope + noise
+                fresh = found and panels and not covered(trial, tree, picked, slack)
+            if fresh:
                 found = refresh(trial, tree, slack, picked, room, trial_mean, counts)
                 table, weights, q, p = views(width(picked, tree), rows, room)
                 lower = value(trial, m)
@@ -611,6 +674,7 @@ def descend(m, c, panels, base, tree, limit, picked, room, work, counts):
             if length == 1.0 and slope != -decrement * decrement:
                 rest = REST
                 way = step
+                carried = False
                 slope = -decrement * decrement
                 length = 1.0 if decrement < 1.0 else 1.0 / (1.0 + decrement)
             else:
