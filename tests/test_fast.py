@@ -200,7 +200,7 @@ def test_the_corrected_step_is_nearer():
 
 
 def lump_and_satellite(place):
-    """Coefficients (7,) of a density that is a wide lump, and a light one of width 0.03 at place."""
+    """Coefficients (7,) of a density: a wide lump, and a light one of width 0.03 at place."""
     x = np.concatenate([np.linspace(-0.95, -0.25, 30), place + 0.03 * np.linspace(-2, 2, 30)])
     low = -0.5 * ((x + 0.6) / 0.12) ** 2
     high = -8.0 - 0.5 * ((x - place) / 0.03) ** 2
@@ -238,9 +238,11 @@ def test_a_satellite_is_carried_to_its_place(far):
     moved = fast.carry(c, table, WEIGHTS, p.copy(), s.copy(), *work, U, y, carried)
     assert moved == (far > 0.1)
     if moved:
-        off = [abs(place(np.exp(chebyshev.chebval(NODES, c + x)))[0] - wanted) for x in (bent, carried)]
-        print(before, wanted, off, place(np.exp(chebyshev.chebval(NODES, c + carried))), light)
-        assert off[1] < 0.5 * off[0]
+        asked = place(p * (1 + s) / WEIGHTS)
+        for way, met in ((carried, True), (bent, False)):
+            found = place(np.exp(chebyshev.chebval(NODES, c + way)))
+            assert (abs(found[0] - asked[0]) < 0.01) == met
+            assert (abs(np.log(found[1] / asked[1])) < 0.3) == met
 
 
 # ------------------------------------------------------------------ the answers
@@ -342,7 +344,7 @@ def test_real_columns_are_ordinary(k):
     moments = np.array([column["chebyshev"][: k + 1] for column in columns])
     found = shortcut(moments)
     assert found.confirmed.all()
-    steps, evaluations = {6: (7.2, 9.6), 10: (9.2, 13.8)}[k]
+    steps, evaluations = {6: (7.2, 9.9), 10: (9.2, 13.8)}[k]
     assert found.numbers[:, 0].mean() <= steps and found.numbers[:, 1].mean() <= evaluations
     assert found.numbers[:, 0].max() <= 16
     t, w = gauss_legendre(2000)

@@ -648,7 +648,7 @@ def descend(m, c, panels, base, tree, limit, picked, room, work, counts):
         counts[0] += 1
         found = False
         for _ in range(HALVINGS):
-            # log Z moves by about way[0]: the exponent stays normalised, and needs no peak taken out
+            # log Z moves by about -way[0]: the exponent stays normalised, no peak is taken out
             for j in range(k + 1):
                 trial[j] = c[j] + length * way[j]
             fresh = carried  # no panels stand yet where a satellite goes

@@ -1,15 +1,16 @@
 """Satellites that Newton's step would take many steps to move, and where to put them in one.
 
-A density p = exp(q), q of degree k, is one to k/2 + 1 lumps between valleys. A light one, of mass M,
-mean μ and standard deviation σ, takes no part in the rest: to Newton's step s it is a place where
-the density p (1 + s) asks for the mass and mean
+A density p = exp(q), q of degree k, is one to k/2 + 1 lumps between valleys. A light one, of mass
+M, mean μ and standard deviation σ, takes no part in the rest: to Newton's step s it is a place
+where the density p (1 + s) asks for the mass and mean
 
     M' = ∫ p (1 + s),      μ' = ∫ t p (1 + s) / M'.
 
-Where |μ' - μ| > σ, 1 + s changes sign within the lump, no logarithm of it exists, and q + s moves the
-lump by about one σ: a satellite of σ = 0.01 that is 0.15 away takes some fifteen steps. But the lump
-that is asked for is known. Near its place log p is to be that of the normal density with M', μ' and
-σ; two nodes of Gauss and Hermite's, x = μ' ± σ with M'/2 each, stand for value and slope there:
+Where |μ' - μ| > σ, 1 + s changes sign within the lump, no logarithm of it exists, and q + s moves
+the lump by about one σ: a satellite of σ = 0.01 that is 0.15 away takes some fifteen steps. But the
+lump that is asked for is known. Near its place log p is to be that of the normal density with M',
+μ' and σ; two nodes of Gauss and Hermite's, x = μ' ± σ with M'/2 each, stand for value and slope
+there:
 
     log p(x) = log(M' / (σ sqrt(2π))) - 1/2.
 
@@ -24,6 +25,8 @@ from .compiled import inner
 # Heavier lumps are no satellites; lighter ones, and those that are to lose nearly all of their mass
 # at once, are left to Newton's step.
 HEAVIEST, LIGHTEST, LEAST_LEFT = 0.5, 1e-12, 1e-2
+# The density at a lump's valleys, as a share of its peak's: more, and it is no lump of its own.
+SHALLOW = 0.02
 HALF_LOG_TAU = 0.9189385332046727
 
 
@@ -40,20 +43,25 @@ def set_aside(t, weights, p, s, lumps):
     total = 0.0
     for i in range(n):
         total += p[i]
-    found, begin = 0, 0
+    found, begin, valley = 0, 0, 0.0
     while begin < n and 3 * found + 3 <= lumps.shape[0]:
         end = begin + 1
         here = p[begin] / weights[begin]
-        falling = False
+        peak, falling = here, False
+        left = valley
         while end < n:
             after = p[end] / weights[end]
             if falling and after > here:
                 break
             falling = falling or after < here
             here = after
+            peak = max(peak, here)
             end += 1
+        valley = here if end < n else 0.0
         first, last = begin, end
         begin = end
+        if max(left, valley) > SHALLOW * peak:
+            continue
         middle = t[first]
         mass, moved, one, two, shift = 0.0, 0.0, 0.0, 0.0, 0.0
         for i in range(first, last):
