@@ -157,6 +157,8 @@ def certify(problem, minimum):
     # those of whoever sums it
     confirmed &= rounding <= BELIEVED
     lost |= 2.0 * rounding > BELIEVED
+    # and no panels resolve a layer that is narrower than float64 can place nodes in
+    lost |= (moment_error <= BELIEVED) & (mass_error <= BELIEVED) & ~np.isfinite(seen).all(axis=1)
     failed = np.where(lost, Status.ILL_CONDITIONED, Status.NOT_CONVERGED)
     status = np.where(confirmed, Status.SOLVED, failed)
     return status, moment_error, mass_error, condition, np.nan_to_num(digits)

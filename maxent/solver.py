@@ -448,6 +448,8 @@ def _try_harder(problem, minimum, verdict):
     again = dual.minimise_hard(part)
     second = certify(part, again)
     better = second[0] == Status.SOLVED
+    # where it has no answer either, it says whether digits were missing or steps
+    better |= (second[0] == Status.ILL_CONDITIONED) & (again.used > 0)
     minimum.put(index[better], again.pick(better))
     for first, other in zip(verdict, second, strict=True):
         first[index[better]] = other[better]

@@ -11,6 +11,8 @@ import pytest
 from numpy.polynomial import chebyshev, legendre
 
 import maxent
+from benchmarks.families import draw
+from benchmarks.judge import judge
 from maxent._kernels.descent import CONVERGED
 from maxent._kernels.window import BOUNDED
 from maxent.basis import CHEBYSHEV
@@ -18,9 +20,9 @@ from maxent.dual import best_attempt
 from maxent.quadrature import panel_rule
 
 STEPS = 80
-# Beyond which no attempt begins but the path of moments, which may take as many again; one that has
-# begun may end its line search.
-MOST_EVALUATIONS = 2 * (250 + 40)
+# Beyond which no attempt begins but the path of moments, which may take as many again and 500; one
+# that has begun may end its line search.
+MOST_EVALUATIONS = 2 * (250 + 40) + 500
 FEW, MANY = 12, 24
 
 
@@ -217,3 +219,33 @@ def test_the_certificate_measures_where_the_polynomials_are_loud(number, k, seed
     certificate = maxent.solve(m, support=(-1, 1), kind="chebyshev", throw=False).certificate
     assert certificate.status is maxent.Status.SOLVED
     assert certificate.mass_error < 1e-12
+
+
+def drawn_spikes(number):
+    return draw("pure-spikes", (2028, 3, number))
+
+
+@pytest.mark.parametrize("number", [972, 1350])
+def test_the_path_of_moments_arrives_after_many_small_steps(number):
+    """Two lumps and nothing between them: the answers of the other attempts miss a moment by 1e-9,
+    and of one by 9.3e-11, which the certificate does not believe.
+    """
+    case = drawn_spikes(number)
+    density = maxent.solve(case.moments, support=case.support, kind=case.kind)
+    verdict = judge(density.logpdf, case.support, np.array(case.moments), case.kind)
+    assert max(verdict.worst, verdict.uncertainty) < 1e-10
+
+
+@pytest.mark.parametrize("number", [149, 203])
+def test_a_layer_narrower_than_float64_is_said_to_be_one(number):
+    """The moments are met, but at an end the density falls within two spacings of float64."""
+    case = drawn_spikes(number)
+    density = maxent.solve(case.moments, support=case.support, kind=case.kind, throw=False)
+    assert density.certificate.status is maxent.Status.ILL_CONDITIONED
+    assert density.certificate.moment_error < 1e-10
+
+
+def test_where_degrees_are_lost_in_rounding_the_status_says_so():
+    case = draw("betas", (2028, 1, 490))
+    density = maxent.solve(case.moments, support=case.support, kind=case.kind, throw=False)
+    assert density.certificate.status is maxent.Status.ILL_CONDITIONED

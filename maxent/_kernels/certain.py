@@ -65,11 +65,12 @@ BELIEVED = 0.01
 NEAR = 0.1
 # The moments are looked at below this decrement; no step is left below the other.
 POLISHED, STILL = 1e-6, 1e-10
-# Moment errors: nothing better is expected, good if still, good enough.
-EXACT, GOOD, ENOUGH = 1e-13, 1e-11, 1e-10
+# Moment errors: nothing better is expected, good if still, good enough (for `certificate`).
+EXACT, GOOD, ENOUGH = 1e-13, 1e-11, 5e-11
 # No attempt begins, and no step, after so many evaluations of the density for one column; the path
-# may take as many again.
-MOST_EVALUATIONS = 250
+# may take so many beyond both. It goes by small steps: LONG_WAY times as many as another attempt.
+MOST_EVALUATIONS, PATH_EVALUATIONS = 250, 500
+LONG_WAY = 4
 # Along the path epsilon falls by this factor at first. Newton's step puts a share of the degrees in
 # doubt: beyond LOST the step is taken back and the next is as long as its root; from CLOSE on it is
 # corrected without going further, so often at most; below CLOSE the next step goes further: as the
@@ -183,7 +184,7 @@ def attempt(m, rec, ends, begin, rule, limit, trust, follow, cap, R, y, info, pe
     lumps, scratch = allocate_lumps(k), allocate_scratch(k)
     code = OUT_OF_STEPS
     order = 0
-    most = MOST_EVALUATIONS + (info[1] if follow else 0.0)
+    most = MOST_EVALUATIONS + (PATH_EVALUATIONS + info[1] if follow else 0.0)
     if ends == BOUNDED:
         order, evaluations = start(m, rec, ends, rule, cap, grid, between, work)
         info[1] += evaluations
@@ -204,7 +205,7 @@ def attempt(m, rec, ends, begin, rule, limit, trust, follow, cap, R, y, info, pe
     corrections = 0
     again = True
     if follow:
-        limit *= 2
+        limit *= LONG_WAY
     for steps in range(limit + 1):
         if again:
             n, _, gaps = lay(work.trial, work.R_before, ends, rule, DEPTH, error, grid, between)
