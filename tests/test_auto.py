@@ -34,8 +34,28 @@ def test_the_criterion_is_the_smallest_of_all_degrees():
     score = []
     for k in range(1, 13):
         loglike = maxent.fit(x, k).logpdf(x).sum()
-        score.append(-2 * loglike + k * np.log(x.size))
+        score.append(-2 * loglike + k * np.log(x.size) * x.size / (x.size - k - 2))
     assert maxent.fit(x, "auto").degree == int(np.argmin(score)) + 1
+
+
+@pytest.mark.parametrize("n", [5, 8, 12, 20])
+def test_a_few_values_are_not_taken_for_a_curve(n):
+    """The likelihood has no upper bound: with Schwarz's penalty alone a third of these columns, and
+    more, would take as many moments as there are values, or twelve.
+    """
+    x = np.random.default_rng(n).normal(size=(n, 60))
+    degrees = maxent.fit(x, "auto").degrees
+    assert (degrees <= max(1, n - 3)).all()
+    assert np.mean(degrees <= 2) >= 0.9
+    schwarz = np.array([
+        2 * n * maxent.fit(x, k, throw=False).entropy() + k * np.log(n)
+        for k in range(1, min(12, n) + 1)
+    ])
+    assert np.mean(np.nanargmin(schwarz, axis=0) + 1 > 2) >= 0.3
+
+
+def test_few_values_on_the_line_are_a_normal():
+    assert maxent.fit([1.0, 2.0, 4.0], "auto", support=LINE).degree == 2
 
 
 def test_each_column_is_the_single_fit_of_its_degree():
