@@ -5,6 +5,10 @@ where a Gaussian target moves most); a bin keeps its weight and its sums of x an
 points lie on the batch map up to second order in the bin width; a monotone cubic joins them. Bins
 are plain averages over elements, so that those of two halves add up to those of the whole.
 
+Beyond the outer points the map is a line. Few values fall into the outer bins, and two of their
+points can lie side by side by chance: the line through them would carry an outlier anywhere. Its
+slope is therefore that of the chord over the outer TAIL bins.
+
     bins    (C, 3, BINS): weight, sum of x, sum of y, each divided by n
     knots   of the bins: x, y and slope, each (C, BINS), in order
     pieces  of the knots: see `torch_bridge.ops.cubic_pieces`
@@ -20,6 +24,8 @@ from torch_bridge.ops.cubic_pieces import interval, pieces_of
 
 BINS = 64  # a power of two
 LARGEST_SCORE = 4.0  # bins cover normal scores in [-4, 4]; the outer two take what lies beyond
+TAIL = 8  # bins, a standard deviation in normal score, on which the lines beyond the ends rest
+STEEPEST = 3.0  # secants: a monotone cubic's slope is at most this (Fritsch and Carlson 1980)
 
 
 def bin_scores():
@@ -50,7 +56,7 @@ def normal_bins(mean, var, target):
 def knots_of(bins):
     """Knots (C, K) of x and of y, and slopes: a monotone cubic (Fritsch and Carlson's condition).
 
-    Bins that never held anything move to the end, where they continue the last piece as a line.
+    Bins that never held anything move to the end, where they lie on the line beyond.
     """
     weight, sum_x, sum_y = bins.double().unbind(1)
     count = weight.shape[1]
@@ -61,16 +67,16 @@ def knots_of(bins):
     x, y = (sum_x / safe).gather(1, order), (sum_y / safe).gather(1, order)
     number = held.sum(1, keepdim=True)
     last = (number - 1).clamp_min(0)
-    before = (number - 2).clamp_min(0)
     inside = place < number
     x = torch.where(inside, x, -math.inf).cummax(1).values
     y = torch.where(inside, y, -math.inf).cummax(1).values
+    first, upper = torch.zeros_like(last), chord(x, y, (last - TAIL).clamp_min(0), last)
+    lower = chord(x, y, first, last.clamp_max(TAIL))
     x_last, y_last = x.gather(1, last), y.gather(1, last)
-    run, rise = x_last - x.gather(1, before), y_last - y.gather(1, before)
-    slope = rise / torch.where(run > 0, run, 1.0)
+    run = x_last - x.gather(1, (number - 2).clamp_min(0))
     step = torch.where(run > 0, run, 1.0) * (place - last)
     x = torch.where(inside, x, x_last + step)
-    y = torch.where(inside, y, y_last + slope * step)
+    y = torch.where(inside, y, y_last + upper * step)
 
     h = x[:, 1:] - x[:, :-1]
     secant = torch.where(h > 0, (y[:, 1:] - y[:, :-1]) / torch.where(h > 0, h, 1.0), 0.0)
@@ -81,8 +87,15 @@ def knots_of(bins):
         w_left / torch.where(both, left, 1.0) + w_right / torch.where(both, right, 1.0)
     )
     middle = torch.where(both, mean, 0.0)
-    slopes = torch.cat([secant[:, :1], middle, secant[:, -1:]], 1)
-    return x, y, slopes
+    lower = torch.minimum(lower, STEEPEST * secant[:, :1])
+    upper = torch.minimum(upper, STEEPEST * secant[:, -1:])
+    return x, y, torch.cat([lower, middle, upper], 1)
+
+
+def chord(x, y, begin, end):
+    """The slope (C, 1) from knot `begin` to knot `end`, (C, 1) each; 0 where x is the same."""
+    run = x.gather(1, end) - x.gather(1, begin)
+    return (y.gather(1, end) - y.gather(1, begin)) / torch.where(run > 0, run, torch.inf)
 
 
 def pieces_in(dtype, bins):

@@ -314,6 +314,29 @@ def test_quantile_map_follows_its_bins():
         np.testing.assert_allclose(inside[within, c], wanted[within], rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("side", [-1, 1])
+@pytest.mark.parametrize("held", [64, 50])
+def test_outliers_follow_the_tail_and_not_two_points_of_it(side, held):
+    """Two points at an end lie side by side by chance; the line beyond is the last eight's."""
+    bins = quantile_map.normal_bins(torch.zeros(1), torch.ones(1), "normal")
+    if side < 0:  # as they are; those that hold nothing move up
+        bins[:, :, : 64 - held] = 0
+        end, before = 64 - held, 64 - held + 1
+    else:
+        bins[:, :, held:] = 0
+        end, before = held - 1, held - 2
+    weight, sum_x, _ = bins[0]
+    sum_x[end] = weight[end] * (sum_x[before] / weight[before] + side * 1e-9)
+    x, y, slopes = quantile_map.knots_of(bins)
+    rise = (y[0, 1:held] - y[0, : held - 1]) / (x[0, 1:held] - x[0, : held - 1])
+    assert rise.max() > 1e7
+    layer = torch_bridge.Copula(1).eval()
+    layer.running_bins.copy_(bins)
+    far = layer(torch.tensor([[side * 100.0]], dtype=torch.float64))
+    assert abs(float(far.detach()) - side * 100) < 15  # of eight bins the last has no width
+    assert slopes[0, 0] < 1.2 and slopes[0, -1] < 1.2
+
+
 def test_quantile_map_where_it_is_differentiated():
     """One pass and tensor operations agree, in value and slope, beyond the ends too."""
     x = columns(512)
