@@ -160,7 +160,7 @@ def _climb(problem):
             equal = exists & free & (np.abs(score) <= noise)
             tried = equal & (score < 0.0)  # the moments as they stand have an answer
             order[above] = d
-            excess[above] = (score * unit)[above]
+            excess[above] = _times(score[above], unit[above])
             entropy[above] = -np.einsum("ij,ij->i", c, moments)[above]
         refused = above
         index = np.flatnonzero(~above & (~equal | tried))
@@ -179,7 +179,7 @@ def _climb(problem):
         if exists.any():
             score, noise, unit, *_ = _look_up(problem, c, k, True)
             refused &= np.abs(score) > noise
-            excess[refused] = (score * unit)[refused]
+            excess[refused] = _times(score[refused], unit[refused])
             entropy[refused] = -np.einsum("ij,ij->i", c, moments)[refused]
         elif k == 1:
             refused[:], excess[:], entropy[:] = True, np.inf, np.inf
@@ -192,6 +192,12 @@ def _climb(problem):
     minimum.steps[:], minimum.evaluations[:] = steps
     minimum.code[exists & ~refused] = CONVERGED
     return minimum, refused, order, excess, entropy, undecided
+
+
+def _times(score, unit):
+    """score · unit, infinite where that is too large for a float64."""
+    with np.errstate(over="ignore"):
+        return score * unit
 
 
 def _look_up(problem, c, d, half):

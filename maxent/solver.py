@@ -464,7 +464,7 @@ def _try_harder(problem, minimum, verdict):
 
 def _why_no_maximum(problem, ladder, i):
     order, excess = int(ladder.order[i]), ladder.excess[i]
-    if not np.isfinite(excess):
+    if order == 1:
         return (
             "a mean alone leaves the spread free, and on the line the entropy has no upper bound: "
             "give the variance too"
@@ -472,8 +472,10 @@ def _why_no_maximum(problem, ladder, i):
     below = order - 1 if problem.support.ends == HALF or order % 2 else order - 2
     scale = abs(problem.scale[i])
     size = "too large" if excess > 0 else "too small"
+    with np.errstate(over="ignore", under="ignore"):
+        difference = abs(excess) * scale**order
     return (
-        f"moment {order} is {size} by {abs(excess) * scale**order:.3g}: the entropy has a "
+        f"moment {order} is {size} by {difference:.3g}: the entropy has a "
         f"supremum, {ladder.entropy[i] + np.log(scale):.6g}, approached by the density of degree "
         f"{below} with a vanishing mass far out, but no maximum"
     )
