@@ -157,10 +157,9 @@ def _grid(support: tuple[float, float], loc: float, scale: float) -> np.ndarray:
         inner = (1 - np.cos(np.pi * np.arange(1, 1500) / 1500)) / 2 * length
         near = np.geomspace(1e-15, 1e-2, 150) * length
         return np.unique(np.concatenate([[lo, hi], lo + inner, lo + near, hi - near]))
-    with np.errstate(over="ignore"):
-        away = np.concatenate([np.geomspace(1e-12, 1e9, 1500), np.linspace(0, 12, 500)])
-        away *= abs(scale)
-    away = np.unique(away[np.isfinite(away)])
+    away = np.geomspace(1e-12, 1e9, 1500) * abs(scale)
+    flat = np.linspace(0, 12, 500) * abs(scale)
+    away = np.unique(np.concatenate([away, flat]))
     if math.isfinite(lo):
         return np.unique(lo + away)
     if math.isfinite(hi):
