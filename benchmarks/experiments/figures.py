@@ -23,6 +23,7 @@ LOOKS = {
     "normal_norm": ("#a0522d", "-."),
     "normal_norm_noise": ("#a0522d", ":"),
 }
+KURTOSES = (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10, 15, 20, 30, 50, 100, 200, 500, 1000)
 FEW = ("plain", "batch_norm", "log_shift", "sqrt_shift", "copula", "moments_6")
 MAP_LOOKS = {"linear": ("#d49b3a", "--"), "quadratic": ("#c8553d", "--"), "cubic": ("#7a5c99", "-"),
              "quantile": ("#3d8b7a", "-")}
@@ -113,7 +114,7 @@ def rates(part, results):
         axes.set(title=claims.NAMES[optimiser], xlabel="rate", ylabel="test accuracy, %",
                  xscale="log", ylim=upper(means, 0.2))
     handles, labels = grid[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=5)
+    figure.legend(handles, labels, loc="outside lower center", ncols=2 * len(part["rates"]) + 1)
     return figure
 
 
@@ -129,25 +130,26 @@ def histograms(part, results, optimiser):
     found = {system: run for system, run in found.items() if run}
     layers = [str(layer) for layer in part["at"]]
     figure, grid = plt.subplots(
-        len(found), 2 * len(layers), figsize=(2.6 * 2 * len(layers), 0.6 + 1.35 * len(found)),
+        len(found), 2 * len(layers), figsize=(1.2 + 2.3 * 2 * len(layers), 0.6 + 1.1 * len(found)),
         sharex=True, sharey=True, squeeze=False,
     )
-    edges = training.BINS.numpy()
+    edges, top = training.BINS.numpy(), 0.45
     normal = np.exp(-0.5 * edges**2) / np.sqrt(2 * np.pi)
     for (system, run), axes in zip(found.items(), grid, strict=True):
         pairs = [pair for layer in layers for pair in run["pictures"]["histograms"][layer]]
         for place, counts in zip(axes, pairs, strict=True):
             counts = np.array(counts, float)
-            place.stairs(counts / (counts.sum() * np.diff(edges)), edges, fill=True,
-                         color=LOOKS[system][0], alpha=0.55)
+            heights = counts / (counts.sum() * np.diff(edges))
+            top = max(top, heights.max())
+            place.stairs(heights, edges, fill=True, color=LOOKS[system][0], alpha=0.55)
             place.plot(edges, normal, color="#20262e", linewidth=0.9)
             place.set_yticks([])
         axes[0].set_ylabel(nets.LABELS[system].replace(", ", ",\n"), rotation=0, ha="right",
                            va="center")
     for number, layer in enumerate(layers):
-        grid[0][2 * number].set_title(f"into layer {layer}'s")
-        grid[0][2 * number + 1].set_title("out of it")
-    grid[0][0].set_ylim(0, 1.0)
+        grid[0][2 * number].set_title(f"into, layer {layer}")
+        grid[0][2 * number + 1].set_title(f"out of, layer {layer}")
+    grid[0][0].set_ylim(0, min(1.05 * top, 1.2))  # a column of ties may be cut
     for place in grid[-1]:
         place.set_xlabel("standard deviations")
     return figure
@@ -186,15 +188,18 @@ def shape_curves(part, results, optimiser):
                         value = point["shape"][layer][row]
                         line[i] = np.nan if value is None else value
                 draw_band(place, epochs, values, system)
-            axes[0].set_title(f"layer {layer}: KS distance to normal")
-            axes[1].set_title(f"layer {layer}: kurtosis")
-            axes[1].set(xlabel="epochs", yscale="log")
-            axes[1].axhline(3, color="#20262e", linewidth=0.8)
-            axes[1].yaxis.set_major_formatter(mpl.ticker.FormatStrFormatter("%g"))
-            axes[1].yaxis.set_minor_formatter(mpl.ticker.NullFormatter())
-            axes[0].set_ylim(0)
+    for layer, axes in zip(layers, grid.T, strict=True):
+        axes[0].set_title(f"layer {layer}: KS distance to normal")
+        axes[0].set_ylim(bottom=0)
+        axes[1].set_title(f"layer {layer}: kurtosis")
+        axes[1].set(xlabel="epochs", yscale="log")
+        axes[1].axhline(3, color="#20262e", linewidth=0.8)
+        low, high = axes[1].get_ylim()
+        ticks = [tick for tick in KURTOSES if low <= tick <= high]
+        axes[1].set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+        axes[1].set_yticks([], minor=True)
     handles, labels = grid[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4)
+    figure.legend(handles, labels, loc="outside lower center", ncols=2 * len(layers))
     return figure
 
 

@@ -46,9 +46,14 @@ def largest(flags, name, form):
 
 
 def notes(runs):
-    """What must stand beside the accuracies of these runs."""
-    said = sorted({run["data"] for run in runs if run["data"]})
-    return "; ".join(said)
+    """What must stand beside the accuracies of these runs, "" for nothing."""
+    return "; ".join(sorted({run["data"] for run in runs if run["data"]}))
+
+
+def with_notes(lines, runs):
+    """A table of accuracies, and beneath it what must stand beside them."""
+    said = notes(runs)
+    return [*lines, "", f"Accuracies: {said}."] if said else lines
 
 
 class Report:
@@ -102,8 +107,9 @@ class Report:
         return table(heading, rows)
 
     def all_settings(self):
-        rows = []
-        for _, part, sentence, found in self.settings:
+        rows, shown = [], []
+        for preset, part, sentence, found in self.settings:
+            shown += self.found[preset][1].of(sweep.sweep_configs(part))
             for setting in found:
                 told = zip(claims.CLAIMS[sentence], setting.rates, setting.differences, strict=True)
                 for comparison, rates, difference in told:
@@ -113,17 +119,18 @@ class Report:
                     held = "yes" if difference.above else "opposite" if difference.below else "no"
                     rows.append((claims.DATA[part["dataset"]], comparison.words, name,
                                  signed(difference), f"{difference.p:.3f}", difference.n, held))
-        return table(("images", "difference", "setting (rate of each)", "mean [95 % interval]",
+        made = table(("images", "difference", "setting (rate of each)", "mean [95 % interval]",
                       "p", "pairs", "above 0"), rows)
+        return with_notes(made, shown)
 
     def own_rates(self, part, results):
-        rows, lossy = [], ""
+        rows, shown = [], []
         for optimiser, steps in part["rates"].items():
             for system in part["systems"]:
                 runs = results.of(sweep.final_configs(part, results, system, optimiser))
                 if not runs:
                     continue
-                lossy = notes(runs) or lossy
+                shown += runs
                 rate = runs[0]["config"]["lr"]
                 end = " (end of the row)" if rate in (steps[0], steps[-1]) else ""
                 rows.append((
@@ -135,17 +142,17 @@ class Report:
                 ))
         made = table(("system", "optimiser", "own rate", "test accuracy, % [band]",
                       "training accuracy, % [band]", "seconds a run", "diverged", "seeds"), rows)
-        return made + ([f"\nAccuracies: {lossy}."] if lossy else [])
+        return with_notes(made, shown)
 
     def one_rate(self, part, results):
-        made, lossy = [], ""
+        made, shown = [], []
         for optimiser, steps in part["rates"].items():
             rows = []
             for system in part["systems"]:
                 runs = results.of(sweep.sweep_configs(part, system, optimiser))
                 if not runs:
                     continue
-                lossy = notes(runs) or lossy
+                shown += runs
                 cells = []
                 for rate in steps:
                     there = [run for run in runs if run["config"]["lr"] == rate]
@@ -156,7 +163,7 @@ class Report:
             heading = (f"{claims.NAMES[optimiser]}, rate", *(f"{rate:g}" for rate in steps),
                        "seeds")
             made += [*table(heading, rows), ""]
-        return made[:-1] + ([f"\nAccuracies: {lossy}."] if lossy else [])
+        return with_notes(made[:-1], shown)
 
     def maps(self, part, results):
         rows = []
@@ -168,10 +175,9 @@ class Report:
                 rows.append((name, claims.NAMES[optimiser],
                              mean_and_band([run["test"][name] for run in runs]),
                              f"{np.mean(falling):.1f} of {units}"))
-        lossy = notes(results.of(sweep.sweep_configs(part)))
-        return table(("evaluation map", "optimiser", "test accuracy, % [band]",
-                      "units whose map falls somewhere"), rows) + (
-                          [f"\nAccuracies: {lossy}."] if lossy else [])
+        made = table(("evaluation map", "optimiser", "test accuracy, % [band]",
+                      "units whose map falls somewhere"), rows)
+        return with_notes(made, results.of(sweep.sweep_configs(part)))
 
     def solver(self, part, results):
         rows = []
@@ -215,7 +221,7 @@ class Report:
 
     def moments(self, part, results):
         """The moment layer beside BatchNorm at SGD's usual rate."""
-        rows = []
+        rows, shown = [], []
         for system in ("batch_norm", "moments_4", "moments_6"):
             if "sgd" not in part["rates"] or system not in part["systems"]:
                 continue
@@ -223,6 +229,7 @@ class Report:
                     if run["config"]["lr"] == PAGE_RATE and run["config"]["seed"] < 3]
             if not runs:
                 continue
+            shown += runs
             flags = [run["flags"] for run in runs if run["flags"]]
             rows.append((
                 nets.LABELS[system], ", ".join(f"{claims.test_accuracy(run):.2f}" for run in runs),
@@ -231,8 +238,9 @@ class Report:
                 sum(flag["atomic"] for flag in flags) if flags else "—",
                 sum(flag["unsolved"] for flag in flags) if flags else "—",
             ))
-        return table(("norm layer", "test accuracy, seeds 0, 1, 2", "processor seconds a run",
+        made = table(("norm layer", "test accuracy, seeds 0, 1, 2", "processor seconds a run",
                       "most steps", "largest residual", "ATOMIC", "not solved"), rows)
+        return with_notes(made, shown)
 
     def protocol(self, part, results):
         config = sweep.sweep_configs(part)

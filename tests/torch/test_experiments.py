@@ -331,3 +331,22 @@ def test_the_command_refuses_what_it_cannot_do(tmp_path, capsys, monkeypatch):
     with pytest.raises(SystemExit):
         command.main(["--preset", "cpu", "--output", str(tmp_path)])
     assert "no mnist.npz" in capsys.readouterr().err
+
+
+def test_the_pages_say_what_the_results_say():
+    """Every number between the marks is made from the results in the repository."""
+    blocks = command.published().blocks()
+    for page in command.PAGES:
+        text = page.read_text(encoding="utf-8")
+        assert report.PLACE.search(text), page
+        assert report.with_blocks(text, blocks) == text, f"{page.name}: --report makes it anew"
+
+
+def test_lossy_images_are_named_wherever_their_accuracies_stand(finished):
+    results, _ = finished
+    lossy = sweep.Results(results.path)
+    for run in lossy.records.values():
+        run["data"] = images.LOSSY
+    for name, lines in report.Report({"small": ([PART], lossy)}).blocks().items():
+        if name.startswith(("verdicts", "settings", "own", "one", "maps", "moments")):
+            assert images.LOSSY in "\n".join(lines), name
