@@ -66,6 +66,13 @@ def upper(values, share=0.25):
     return low - 0.05 * (high - low), high + 0.15 * (high - low)
 
 
+def few_ticks(axis):
+    """1, 2, 5, 10, ... on an axis of logarithms that spans a decade or two."""
+    axis.set_major_locator(mpl.ticker.LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(mpl.ticker.FormatStrFormatter("%g"))
+    axis.set_minor_locator(mpl.ticker.NullLocator())
+
+
 def curves(part, results):
     """Loss and test accuracy against epochs, and against seconds; a row for each optimiser."""
     rows = [name for name in part["rates"] if finals(part, results, name)]
@@ -85,9 +92,10 @@ def curves(part, results):
         name = claims.NAMES[optimiser]
         axes[0].set(title=f"{name}: training loss", xlabel="epochs", yscale="log")
         axes[0].set_ylim(0.9 * np.nanmin(losses), 1.3 * np.nanquantile(losses, 0.9))
-        axes[0].yaxis.set_minor_formatter(mpl.ticker.NullFormatter())
+        few_ticks(axes[0].yaxis)
         axes[1].set(title=f"{name}: test accuracy, %", xlabel="epochs")
         axes[2].set(title=f"{name}: test accuracy, %", xlabel="processor seconds", xscale="log")
+        few_ticks(axes[2].xaxis)
         for place in axes[1:]:
             place.set_ylim(*upper(tests))
     handles, labels = grid[0][0].get_legend_handles_labels()
