@@ -1,7 +1,7 @@
 """The transforms as functions of tensors."""
 
 from torch_bridge.copula import copula_transform, soft_rank
-from torch_bridge.moment_matching import moment_match
+from torch_bridge.matched import moment_match
 from torch_bridge.ops.dual_solve import dual_solve
 from torch_bridge.shift import (
     log_shift,

@@ -29,10 +29,9 @@ import torch
 from torch_bridge import copula
 from torch_bridge.distributed import all_sum, mean_and_variance
 from torch_bridge.ops import chebyshev, monotone_table, normal
-from torch_bridge.ops.columns import as_columns, reduced_dimensions
+from torch_bridge.ops.constants import constants
 from torch_bridge.ops.dual_solve import SolveInfo, dual_solve
 from torch_bridge.ops.dual_solve.operators import LARGEST_DEGREE, RIDGE
-from torch_bridge.ops.precision import without_autocast
 
 SQUASH = 2.0  # half of [-1, 1] is |z| < 1.15; with 3, six moments say less of humps and of z^3
 KNOTS = 129
@@ -166,7 +165,7 @@ def normal_moments(mean, var, center, scale, support, degree):
 @functools.lru_cache
 def grid_array(degree, points):
     t = np.linspace(-1, 1, points)
-    return np.polynomial.chebyshev.chebvander(t, degree)[:, 1:].T.copy()
+    return (np.polynomial.chebyshev.chebvander(t, degree)[:, 1:].T.copy(),)
 
 
 def grid_values(degree, points, like):
@@ -175,7 +174,7 @@ def grid_values(degree, points, like):
         t = torch.linspace(-1, 1, points, dtype=torch.float64, device=like.device)
         j = torch.arange(1, degree + 1, device=like.device)
         return torch.cos(j[:, None] * torch.acos(t)).to(like.dtype)
-    return torch.tensor(grid_array(degree, points), dtype=like.dtype, device=like.device)
+    return constants(grid_array, (degree, points), like.dtype, like.device)[0]
 
 
 def distribution(c, knots):
@@ -272,6 +271,15 @@ def table_of(c, target="normal", knots=KNOTS, ridge=RIDGE, target_support="real"
     return torch.stack([y, slope], 2)
 
 
+def affine_table(table, weight, bias):
+    """The table of weight * y + bias, both (C,) or None."""
+    if weight is not None:
+        table = table * weight.to(table.dtype)[:, None, None]
+    if bias is not None:
+        table = torch.stack([table[..., 0] + bias.to(table.dtype)[:, None], table[..., 1]], 2)
+    return table
+
+
 def fit(x, degree, support, eps, ridge, start=None, sync=None):
     """(t, Fit) of the columns of (A, C, B), in a wide dtype.
 
@@ -284,41 +292,3 @@ def fit(x, degree, support, eps, ridge, start=None, sync=None):
     m = moments_of(t if isinstance(support, str) else t.clamp(-1, 1), degree, sync)
     c, info = dual_solve(m, start, ridge=ridge)
     return t, Fit(count, mean, var, center, scale, m, c, info)
-
-
-def moment_match(
-    x, dim=0, *, degree=6, target="normal", support="real", eps=1e-5, ridge=RIDGE,
-    target_support="real", start=None,
-):
-    """y = F2^-1(F1(x)), F1 of the maximum-entropy density of the first moments along `dim`.
-
-    x: any floating tensor; half precisions compute in float32. dim: an int or several.
-    degree: how many moments, 1 to 16, of x in the frame that `support` names: "real" (standardised
-    and squashed), "data" (the range of each column) or (lo, hi), outside which x counts as the end.
-    target: "normal", "uniform", "logistic", "laplace", an object with `icdf`, or a tensor (k,) of
-    moments E T_j(s), j = 1 … k, where s = y / sqrt(4 + y^2), or with `target_support=(lo, hi)` y's
-    place on [-1, 1]; gradients flow into it.
-    ridge: see ops.dual_solve; 0 matches the moments exactly. start: coefficients (columns, degree).
-
-    Returns y of x's shape and dtype. Columns without a density (constant, few values) give finite
-    values; nan stays in its column. Raises ValueError for options out of range. The derivation is
-    at the head of `torch_bridge.moment_matching`.
-
-    >>> x = torch.randn(512, 3, generator=torch.Generator().manual_seed(0)).exp()
-    >>> y = torch_bridge.functional.moment_match(x)
-    >>> y.mean(0).abs().max() < 0.1, (y.std(0) - 1).abs().max() < 0.1
-    (tensor(True), tensor(True))
-    """
-    check_degree(degree)
-    check_ridge(ridge)
-    check_support(support)
-    check_target(target)
-    dims = reduced_dimensions(x, dim)
-    wide = x.to(copula.wide_dtype(x))
-    if x.numel() == 0:
-        return x.clone()
-    with without_autocast(x):
-        columns, restore = as_columns(wide, dims)
-        t, found = fit(columns, degree, support, eps, ridge, start)
-        table = table_of(found.coefficients, target, KNOTS, ridge, target_support)
-        return restore(monotone_table.evaluate(table, t)).to(x.dtype)

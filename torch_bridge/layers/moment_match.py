@@ -8,6 +8,7 @@ from torch.nn.parameter import UninitializedBuffer
 
 from torch_bridge import copula, moment_matching
 from torch_bridge.layers.column_norm import ColumnNorm, LazyColumnNorm, approach
+from torch_bridge.matched import How, matched
 from torch_bridge.moment_matching import KNOTS
 from torch_bridge.ops import monotone_table, short_map
 from torch_bridge.ops.columns import as_columns
@@ -154,48 +155,37 @@ class MomentMatch(ColumnNorm):
     def forward(self, x):
         """Of shape and dtype of x; in training the running statistics move along."""
         self.check_input(x)
-        wide = x.to(copula.wide_dtype(x))
+        wide = copula.wide_dtype(x)
         shared = self.shares_batch()
         if x.numel() == 0 and not shared:
-            return self.with_affine(wide).to(x.dtype)
+            return self.with_affine(x.to(wide)).to(x.dtype)
         with without_autocast(x):
-            columns, restore = as_columns(wide, (0, *range(2, x.ndim)))
+            columns, restore = as_columns(x, (0, *range(2, x.ndim)))
             if not self.uses_batch():
-                return self.with_affine(restore(self.evaluation(columns))).to(x.dtype)
+                y = self.evaluation(columns.to(wide))
+                return self.with_affine(restore(y)).to(x.dtype)
             if not shared:
                 self.check_batch(x)
-            return restore(self.matched(columns, shared)).to(x.dtype)
+            return restore(self.matched(columns, shared))
 
     def matched(self, columns, shared):
-        """The map of this batch, its affine part folded into the table."""
-        start = support = None
-        sync = None
+        """The map of this batch; in training the running statistics move along."""
+        start = sync = None
+        support = self.support
         if self.track_running_stats:
             start = self.coefficients
-            support = None if self.support in ("real", "data") else self.running_range
+            support = support if support in ("real", "data") else self.running_range
         if shared:
             sync = (self.process_group, self.running_mean if self.track_running_stats else 0.0)
-        t, found = moment_matching.fit(
-            columns, self.degree, self.support if support is None else support, self.eps,
-            self.ridge, start, sync,
-        )
+        how = How(self.degree, support, self.eps, self.ridge, self.aim(), self.target_support)
+        y, found = matched(columns, how, self.weight, self.bias, start, sync)
         if self.updates_statistics():
             self.update(found)
-        table = self.table_for(found.coefficients)
-        return monotone_table.evaluate(self.affine_table(table), t)
+        return y
 
     def table_for(self, c):
         """The table (C, knots, 2) of t -> y, without the affine part, for coefficients c."""
         return moment_matching.table_of(c, self.aim(), KNOTS, self.ridge, self.target_support)
-
-    def affine_table(self, table):
-        """The table of weight * y + bias."""
-        if self.weight is not None:
-            table = table * self.weight.to(table.dtype)[:, None, None]
-        if self.bias is not None:
-            bias = self.bias.to(table.dtype)[:, None]
-            table = torch.stack([table[..., 0] + bias, table[..., 1]], 2)
-        return table
 
     @torch.no_grad()
     def update(self, found):
@@ -335,7 +325,8 @@ class MomentMatch(ColumnNorm):
             rows[4:] *= self.weight.double().cpu()
         if self.bias is not None:
             rows[-1] += self.bias.double().cpu()
-        return Frozen(self.affine_table(table), rows, fit.error, squash > 0, self.RANKS)
+        affine = moment_matching.affine_table(table, self.weight, self.bias)
+        return Frozen(affine, rows, fit.error, squash > 0, self.RANKS)
 
     def extra_repr(self):
         """What repr(layer) shows."""

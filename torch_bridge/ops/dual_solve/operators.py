@@ -18,7 +18,7 @@ from typing import NamedTuple
 import torch
 
 from maxent.status import Status
-from torch_bridge.ops.dual_solve import kernels, tables, tensors
+from torch_bridge.ops.dual_solve import cuda, kernels, tables, tensors
 from torch_bridge.ops.precision import without_autocast
 
 LARGEST_DEGREE = 16
@@ -52,6 +52,8 @@ def dual_solve_op(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     if m.device.type == "cpu":
         return solve_on_cpu(m, start, ridge, nodes, steps)
+    if cuda.serves(m):
+        return cuda.solve(m, start, ridge, nodes, steps)
     return solve_in_torch(m, start, ridge, nodes, steps)
 
 
@@ -134,6 +136,18 @@ def solve(m, start, ridge, nodes, steps):
     return rule.apply(m, start, ridge, nodes, steps)
 
 
+def info_of(m, c, residual, taken, ridge):
+    """What is said of the answers c to moments m, both (C, k)."""
+    c_now, m_now = c.detach(), m.detach()
+    size = (1 + c_now.abs().sum(1)).clamp(max=LARGEST_SIZE)
+    solved = residual <= TOLERANCE[m.dtype] * size
+    atomic = ridge * c_now.abs().amax(1) > HELD_BACK
+    status = torch.where(atomic, Status.ATOMIC.value, Status.SOLVED.value)
+    status = torch.where(solved, status, Status.NOT_CONVERGED.value)
+    status = torch.where(torch.isfinite(m_now).all(1), status, Status.NOT_FINITE.value)
+    return SolveInfo(status.to(torch.int8), residual, taken)
+
+
 def dual_solve(moments, start=None, *, ridge=RIDGE, nodes=None, steps=None):
     """(coefficients, info) of the maximum-entropy densities with these moments on [-1, 1].
 
@@ -172,13 +186,6 @@ def dual_solve(moments, start=None, *, ridge=RIDGE, nodes=None, steps=None):
     first = torch.zeros_like(m) if start is None else start.detach().to(m.dtype).reshape(-1, k)
     limit = STEPS[m.dtype] if steps is None else steps
     c, residual, taken = solve(m, first, float(ridge), nodes, limit)
-    c_now, m_now = c.detach(), m.detach()
-    size = (1 + c_now.abs().sum(1)).clamp(max=LARGEST_SIZE)
-    solved = residual <= TOLERANCE[m.dtype] * size
-    atomic = ridge * c_now.abs().amax(1) > HELD_BACK
-    status = torch.where(atomic, Status.ATOMIC.value, Status.SOLVED.value)
-    status = torch.where(solved, status, Status.NOT_CONVERGED.value)
-    status = torch.where(torch.isfinite(m_now).all(1), status, Status.NOT_FINITE.value)
     batch = moments.shape[:-1]
-    info = (status.to(torch.int8), residual, taken)
+    info = info_of(m, c, residual, taken, ridge)
     return c.reshape(moments.shape), SolveInfo(*(part.reshape(batch) for part in info))

@@ -14,6 +14,8 @@ import math
 import numpy as np
 import torch
 
+from torch_bridge.ops.constants import constants
+
 
 def default_nodes(k, dtype):
     """Enough for atoms under the default ridge, to the tolerance of the dtype, up to degree 8; for
@@ -51,10 +53,7 @@ def rule(degree, nodes, like):
         theta, weights = fejer(torch.cos, lambda n: torch.arange(n, **where), nodes)
         table = torch.cos(torch.arange(degree + 1, **where)[:, None] * theta)
         return table.to(like.dtype), weights.to(like.dtype)
-    return tuple(
-        torch.tensor(part, dtype=like.dtype, device=like.device)
-        for part in rule_arrays(degree, nodes)
-    )
+    return constants(rule_arrays, (degree, nodes), like.dtype, like.device)
 
 
 def product_indices(k, device):

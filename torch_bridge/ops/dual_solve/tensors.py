@@ -9,6 +9,7 @@ import math
 
 import torch
 
+from torch_bridge.ops.constants import constants
 from torch_bridge.ops.dual_solve import tables
 
 ARMIJO = 1e-4
@@ -85,10 +86,7 @@ def solve(m, start, ridge, nodes, steps):
 def residual(c, m, ridge, nodes):
     """Largest |E T_j + ridge c_j - m_j|, E by an unrelated, finer rule."""
     k = c.shape[1]
-    table, weights = (
-        torch.tensor(part, dtype=c.dtype, device=c.device)
-        for part in tables.check_arrays(k, nodes)
-    )
+    table, weights = constants(tables.check_arrays, (k, nodes), c.dtype, c.device)
     q, _ = log_density(c, table, weights.log())
     mean = q.exp() @ table.T
     return (mean[:, 1:] + ridge * c - m).abs().amax(1)

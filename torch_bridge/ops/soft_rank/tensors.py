@@ -10,6 +10,7 @@ import math
 import torch
 
 from torch_bridge.ops.columns import columnwise
+from torch_bridge.ops.constants import constants
 from torch_bridge.ops.soft_rank import tables
 
 BLOCK = 16  # neighbours summed one by one before the series takes over
@@ -85,7 +86,7 @@ def sorted_sum(x, gamma, weight, order, itemsize):
         values = torch.cat([values, values[:, -1:].expand(-1, padding)], 1)
         w = torch.cat([w, w.new_zeros(count, padding)], 1)
     terms = tables.SORTED_TERMS[itemsize][order]
-    series = torch.as_tensor(tables.derivative_series(1, terms, order), device=x.device)
+    (series,) = constants(exponentials, (terms, order), torch.float64, x.device)
     left = neighbours(values, gamma, w, series, order)
     right = neighbours(-values.flip(1), gamma, w.flip(1), series, order).flip(1)
     if order == 0:
@@ -99,6 +100,10 @@ def sorted_sum(x, gamma, weight, order, itemsize):
     return [
         torch.empty_like(x).scatter_(1, permutation, result[:, :size]) for result in results
     ]
+
+
+def exponentials(terms, order):
+    return (tables.derivative_series(1, terms, order),)
 
 
 def neighbours(values, gamma, weight, series, order):

@@ -1,0 +1,523 @@
+"""The passes of `torch_bridge.ops.match` over the values, and the steps between them.
+
+A tile is BC columns by R rows; row i of a column is x[i // size_b, c, i % size_b]. Programs (column
+block, chunk of rows) leave partial sums, (chunks, slots, C), that the next step adds up: nothing is
+added atomically, so that a result is the same every time. Steps between passes have one program a
+column and compute in float64. Scalars that matter are constants of the compilation, since a number
+that is passed arrives in float32.
+"""
+
+import triton
+import triton.language as tl
+
+from torch_bridge.ops.dual_solve.triton_kernels import (
+    density,
+    hessian_of,
+    means,
+    solve_column,
+    solved,
+)
+
+CELLS: tl.constexpr = tl.constexpr(128)
+SQUARE: tl.constexpr = tl.constexpr(4.0)  # of moment_matching.SQUASH
+STEEPEST: tl.constexpr = tl.constexpr(3.0)
+SMALLEST_TAIL: tl.constexpr = tl.constexpr(1e-30)
+SMALLEST_VARIANCE: tl.constexpr = tl.constexpr(1e-19)
+ROOT_2_PI: tl.constexpr = tl.constexpr(2.5066282746310002)
+
+
+@triton.jit
+def places(rows, c, size_b, stride_a, stride_c, stride_b):
+    """Offsets of the tile rows (R,) x columns c (BC,)."""
+    a = (rows // size_b).to(tl.int64)
+    b = (rows % size_b).to(tl.int64)
+    return c.to(tl.int64)[:, None] * stride_c + (a * stride_a + b * stride_b)[None, :]
+
+
+@triton.jit
+def spread(
+    x, part, size, count, size_b, stride_a, stride_c, stride_b, chunk,
+    BC: tl.constexpr, R: tl.constexpr,
+):
+    """part (chunks, 2, C) float64: sums of d and d^2, d = x less the column's first value, which is
+    no further than sqrt(size) standard deviations from the mean.
+    """
+    c = tl.program_id(0) * BC + tl.arange(0, BC)
+    held_c = c < count
+    first = tl.load(x + c.to(tl.int64) * stride_c, mask=held_c, other=0.0).to(tl.float64)
+    once = tl.zeros((BC, R), tl.float64)
+    twice = tl.zeros((BC, R), tl.float64)
+    start = tl.program_id(1) * chunk
+    for row in range(0, chunk, R):
+        rows = start + row + tl.arange(0, R)
+        held = held_c[:, None] & (rows < size)[None, :]
+        at = places(rows, c, size_b, stride_a, stride_c, stride_b)
+        value = tl.load(x + at, mask=held, other=0.0).to(tl.float64)
+        d = tl.where(held, value - first[:, None], 0.0)
+        once += d
+        twice += d * d
+    at = part + (tl.program_id(1) * 2) * count + c
+    tl.store(at, tl.sum(once, 1), mask=held_c)
+    tl.store(at + count, tl.sum(twice, 1), mask=held_c)
+
+
+@triton.jit
+def mean_and_variance(first, part, c, held, chunks, size, count):
+    """Of columns c, float64, from what `spread` left."""
+    once = first * 0.0
+    twice = first * 0.0
+    for p in range(chunks):
+        at = part + (p * 2) * count + c
+        once += tl.load(at, mask=held, other=0.0)
+        twice += tl.load(at + count, mask=held, other=0.0)
+    apart = once / size
+    return first + apart, tl.maximum(twice / size - apart * apart, 0.0)
+
+
+@triton.jit
+def squashed(value, high, low, unit):
+    """(t, z, dt/dz) of z = (value - mean) * unit, the mean in two parts."""
+    z = ((value - high) - low) * unit
+    r = 1.0 / tl.sqrt(SQUARE + z * z)
+    return z * r, z, SQUARE * r * r * r
+
+
+@triton.jit
+def moments(
+    x, spreads, part, size, count, size_b, stride_a, stride_c, stride_b, chunk, chunks, eps,
+    K: tl.constexpr, SLOTS: tl.constexpr, BC: tl.constexpr, R: tl.constexpr,
+):
+    """part (chunks, C, SLOTS) float32: sums of T_1 … T_{K+2}, then of T_j'(t) dt/dz, j = 1 … K."""
+    c = tl.program_id(0) * BC + tl.arange(0, BC)
+    held_c = c < count
+    first = tl.load(x + c.to(tl.int64) * stride_c, mask=held_c, other=0.0).to(tl.float64)
+    mean, var = mean_and_variance(first, spreads, c, held_c, chunks, size, count)
+    high = mean.to(tl.float32)
+    low = (mean - high.to(tl.float64)).to(tl.float32)
+    unit = (1.0 / tl.sqrt(tl.maximum(var + eps, SMALLEST_VARIANCE))).to(tl.float32)
+    slot = tl.arange(0, SLOTS)[None, :]
+    total = tl.zeros((BC, SLOTS), tl.float32)
+    start = tl.program_id(1) * chunk
+    for row in range(0, chunk, R):
+        rows = start + row + tl.arange(0, R)
+        held = held_c[:, None] & (rows < size)[None, :]
+        at = places(rows, c, size_b, stride_a, stride_c, stride_b)
+        value = tl.load(x + at, mask=held, other=0.0).to(tl.float32)
+        t, _, rate = squashed(value, high[:, None], low[:, None], unit[:, None])
+        one = tl.where(held, 1.0, 0.0)
+        before = one
+        now = tl.where(held, t, 0.0)
+        for j in tl.static_range(K + 2):
+            total += tl.where(slot == j, tl.sum(now, 1)[:, None], 0.0)
+            after = 2.0 * t * now - before
+            before = now
+            now = after
+        before = one * 0.0
+        now = tl.where(held, rate, 0.0)
+        for j in tl.static_range(K):
+            sums = tl.sum(now, 1)[:, None] * (j + 1.0)
+            total += tl.where(slot == K + 2 + j, sums, 0.0)
+            after = 2.0 * t * now - before
+            before = now
+            now = after
+    at = part + (tl.program_id(1) * count + c)[:, None] * SLOTS + slot
+    tl.store(at, total, mask=held_c[:, None] & (slot < 2 * K + 2))
+
+
+@triton.jit
+def added(part, chunks, count, column, WIDTH: tl.constexpr, SLOTS: tl.constexpr):
+    """The sums over all chunks (SLOTS,) float64 of a column."""
+    slot = tl.arange(0, SLOTS)
+    total = tl.zeros((SLOTS,), tl.float64)
+    for p in range(chunks):
+        at = part + (p * count + column) * SLOTS + slot
+        total += tl.load(at, mask=slot < WIDTH, other=0.0).to(tl.float64)
+    return total
+
+
+@triton.jit
+def fit(
+    x, spreads, part, start, size, count, stride_c, spread_chunks, chunks, eps, steps,
+    table, weights, nodes, fine, fine_weights, fine_nodes,
+    frame, averages, mean_out, var_out, m_out, c_out, residual, taken,
+    RIDGE: tl.constexpr, EPS: tl.constexpr, K: tl.constexpr, KP: tl.constexpr, MP: tl.constexpr,
+    N: tl.constexpr, FINE: tl.constexpr, SLOTS: tl.constexpr,
+):
+    """Mean, variance, frame (C, 3), averages of `moments` (C, SLOTS), coefficients of a column."""
+    column = tl.program_id(0)
+    first = tl.load(x + column.to(tl.int64) * stride_c).to(tl.float64)
+    mean, var = mean_and_variance(first, spreads, column, True, spread_chunks, size, count)
+    scale = tl.sqrt(tl.maximum(var + eps, SMALLEST_VARIANCE))
+    high = mean.to(tl.float32)
+    tl.store(mean_out + column, high)
+    tl.store(var_out + column, var.to(tl.float32))
+    tl.store(frame + column * 3, high)
+    tl.store(frame + column * 3 + 1, (mean - high.to(tl.float64)).to(tl.float32))
+    tl.store(frame + column * 3 + 2, (1.0 / scale).to(tl.float32))
+    slot = tl.arange(0, SLOTS)
+    average = added(part, chunks, count, column, 2 * K + 2, SLOTS) / size
+    tl.store(averages + column * SLOTS + slot, average)
+    own = tl.arange(0, KP)
+    held = own < K
+    m = tl.where(held, tl.gather(average, tl.where(held, own, 0), 0), 0.0)
+    warm = tl.load(start + column * K + own, mask=held, other=0.0).to(tl.float64)
+    c, worst, needed = solve_column(
+        m, warm, steps, table, weights, nodes, fine, fine_weights, fine_nodes,
+        RIDGE, EPS, K, KP, MP, N, FINE,
+    )
+    tl.store(m_out + column * K + own, m.to(tl.float32), mask=held)
+    tl.store(c_out + column * K + own, c.to(tl.float32), mask=held)
+    tl.store(residual + column, worst.to(tl.float32))
+    tl.store(taken + column, needed)
+
+
+@triton.jit
+def exponent(c, column, t, K: tl.constexpr):
+    """sum_j c_j T_j(t) in float64."""
+    before = t * 0.0 + 1.0
+    now = t
+    total = t * 0.0
+    for j in tl.static_range(K):
+        total += tl.load(c + column * K + j).to(tl.float64) * now
+        after = 2.0 * t * now - before
+        before = now
+        now = after
+    return total
+
+
+@triton.jit
+def polynomial(t, J: tl.constexpr):
+    """T_J(t)."""
+    before = t * 0.0 + 1.0
+    now = t
+    for _ in tl.static_range(J - 1):
+        after = 2.0 * t * now - before
+        before = now
+        now = after
+    return now
+
+
+@triton.jit
+def ratio(
+    r, a0, a1, a2, a3, a4, a5, a6, a7, b1, b2, b3, b4, b5, b6, b7,
+):
+    above = a0 + r * (a1 + r * (a2 + r * (a3 + r * (a4 + r * (a5 + r * (a6 + r * a7))))))
+    below = 1.0 + r * (b1 + r * (b2 + r * (b3 + r * (b4 + r * (b5 + r * (b6 + r * b7))))))
+    return above / below
+
+
+@triton.jit
+def normal_quantile(p):
+    """Of a lower tail 0 < p <= 1/2: Wichura's AS 241, see `statistics.kernels`."""
+    q = p - 0.5
+    middle = q * ratio(
+        0.180625 - q * q,
+        3.3871328727963666080e0, 1.3314166789178437745e2, 1.9715909503065514427e3,
+        1.3731693765509461125e4, 4.5921953931549871457e4, 6.7265770927008700853e4,
+        3.3430575583588128105e4, 2.5090809287301226727e3,
+        4.2313330701600911252e1, 6.8718700749205790830e2, 5.3941960214247511077e3,
+        2.1213794301586595867e4, 3.9307895800092710610e4, 2.8729085735721942674e4,
+        5.2264952788528545610e3,
+    )
+    r = tl.sqrt(-tl.log(p))
+    tail = ratio(
+        r - 1.6,
+        1.42343711074968357734e0, 4.63033784615654529590e0, 5.76949722146069140550e0,
+        3.64784832476320460504e0, 1.27045825245236838258e0, 2.41780725177450611770e-1,
+        2.27238449892691845833e-2, 7.74545014278341407640e-4,
+        2.05319162663775882187e0, 1.67638483018380384940e0, 6.89767334985100004550e-1,
+        1.48103976427480074590e-1, 1.51986665636164571966e-2, 5.47593808499534494600e-4,
+        1.05075007164441684324e-9,
+    )
+    far = ratio(
+        r - 5.0,
+        6.65790464350110377720e0, 5.46378491116411436990e0, 1.78482653991729133580e0,
+        2.96560571828504891230e-1, 2.65321895265761230930e-2, 1.24266094738807843860e-3,
+        2.71155556874348757815e-5, 2.01033439929228813265e-7,
+        5.99832206555887937690e-1, 1.36929880922735805310e-1, 1.48753612908506148525e-2,
+        7.86869131145613259100e-4, 1.84631831751005468180e-5, 1.42151175831644588870e-7,
+        2.04426310338993978564e-15,
+    )
+    return tl.where(p >= 0.075, middle, -tl.where(r <= 5.0, tail, far))
+
+
+@triton.jit
+def knots(c, column, K: tl.constexpr):
+    """At the knots 1 … 127, places 1 … of vectors (CELLS,): both tails, p per cell, y, dQ/du, the
+    slope as it is and as it is held; and for derivatives the peak and the total of the density.
+    """
+    place = tl.arange(0, CELLS)
+    step = 2.0 / CELLS
+    t = place.to(tl.float64) * step - 1.0
+    here = exponent(c, column, t, K)
+    half = exponent(c, column, t + 0.5 * step, K)
+    after = exponent(c, column, t + step, K)
+    half_before = exponent(c, column, t - 0.5 * step, K)
+    before = exponent(c, column, t - step, K)
+    peak = tl.max(tl.maximum(tl.maximum(here, half), after), 0)
+    p = tl.exp(here - peak)
+    middle = 4.0 * tl.exp(half - peak)
+    cell = (p + middle + tl.exp(after - peak)) / 6.0
+    left = (tl.exp(before - peak) + 4.0 * tl.exp(half_before - peak) + p) / 6.0
+    left = tl.where(place > 0, left, 0.0)
+    total = tl.sum(cell, 0)
+    lower = tl.cumsum(left, 0) / total
+    upper = tl.cumsum(cell, 0, reverse=True) / total
+    p = p / total
+    below = lower <= upper
+    tail = tl.where(below, lower, upper)
+    far = tail <= SMALLEST_TAIL
+    y = normal_quantile(tl.where(far, SMALLEST_TAIL, tail))
+    y = tl.where(below, y, -y)
+    rate = tl.where(far, 0.0, ROOT_2_PI * tl.exp(0.5 * y * y))
+    slope = p * rate
+    up = tl.gather(y, tl.minimum(place + 1, CELLS - 1), 0) - y
+    down = y - tl.gather(y, tl.maximum(place - 1, 0), 0)
+    held = tl.where(place < CELLS - 1, tl.minimum(slope, STEEPEST * tl.maximum(up, 0.0)), slope)
+    held = tl.where(place > 1, tl.minimum(held, STEEPEST * tl.maximum(down, 0.0)), held)
+    return lower, upper, p, y, rate, slope, held, up, down, peak, total
+
+
+@triton.jit
+def store_cubics(out, y, slope):
+    """The four powers of every cell into out (4, CELLS): Hermite's cubics through y and slope at
+    the knots 1 … 127, the outer cells on the line with the outer slope.
+    """
+    place = tl.arange(0, CELLS)
+    next_one = tl.minimum(place + 1, CELLS - 1)
+    right = tl.gather(y, next_one, 0)
+    right_slope = tl.gather(slope, next_one, 0)
+    edge = place == 0
+    y = tl.where(edge, right - right_slope, y)
+    slope = tl.where(edge, right_slope, slope)
+    right = tl.where(place == CELLS - 1, y + slope, right)
+    right_slope = tl.where(place == CELLS - 1, slope, right_slope)
+    rise = right - y
+    tl.store(out + place, y.to(tl.float32))
+    tl.store(out + CELLS + place, slope.to(tl.float32))
+    tl.store(out + 2 * CELLS + place, (3.0 * rise - 2.0 * slope - right_slope).to(tl.float32))
+    tl.store(out + 3 * CELLS + place, (slope + right_slope - 2.0 * rise).to(tl.float32))
+
+
+@triton.jit
+def table(c, cubics, K: tl.constexpr):
+    """cubics (C, 4, CELLS) of t -> y for the coefficients c (C, K)."""
+    column = tl.program_id(0)
+    _, _, _, y, _, _, held, _, _, _, _ = knots(c, column, K)
+    store_cubics(cubics + column * 4 * CELLS, y, held)
+
+
+@triton.jit
+def jacobian(c, out, K: tl.constexpr):
+    """out (C, K, 4, CELLS): the derivative of the cubics by each coefficient."""
+    column = tl.program_id(0)
+    lower, upper, p, y, rate, slope, held, up, down, peak, total = knots(c, column, K)
+    place = tl.arange(0, CELLS)
+    step = 2.0 / CELLS
+    t = place.to(tl.float64) * step - 1.0
+    scale = 1.0 / total
+    here = tl.exp(exponent(c, column, t, K) - peak) * scale
+    half = 4.0 * tl.exp(exponent(c, column, t + 0.5 * step, K) - peak) * scale
+    after = tl.exp(exponent(c, column, t + step, K) - peak) * scale
+    half_before = 4.0 * tl.exp(exponent(c, column, t - 0.5 * step, K) - peak) * scale
+    before = tl.exp(exponent(c, column, t - step, K) - peak) * scale
+    for j in tl.static_range(K):
+        at_here = polynomial(t, j + 1)
+        cell = here * at_here + half * polynomial(t + 0.5 * step, j + 1)
+        cell = (cell + after * polynomial(t + step, j + 1)) / 6.0
+        left = before * polynomial(t - step, j + 1)
+        left = (left + half_before * polynomial(t - 0.5 * step, j + 1) + here * at_here) / 6.0
+        left = tl.where(place > 0, left, 0.0)
+        by_total = tl.sum(cell, 0)
+        by_lower = tl.cumsum(left, 0) - lower * by_total
+        by_upper = tl.cumsum(cell, 0, reverse=True) - upper * by_total
+        by_y = rate * tl.where(lower <= upper, by_lower, -by_upper)
+        by_slope = p * rate * (at_here - by_total + y * by_y)
+        by_up = tl.gather(by_y, tl.minimum(place + 1, CELLS - 1), 0) - by_y
+        by_down = by_y - tl.gather(by_y, tl.maximum(place - 1, 0), 0)
+        from_up = (place < CELLS - 1) & (held < slope) & (held == STEEPEST * tl.maximum(up, 0.0))
+        from_down = (place > 1) & (held < slope) & (held == STEEPEST * tl.maximum(down, 0.0))
+        by_held = tl.where(from_up, STEEPEST * by_up * tl.where(up > 0, 1.0, 0.0), by_slope)
+        by_held = tl.where(
+            from_down & (from_up == 0), STEEPEST * by_down * tl.where(down > 0, 1.0, 0.0), by_held
+        )
+        store_cubics(out + (column * K + j) * 4 * CELLS, by_y, by_held)
+
+
+@triton.jit
+def cell_of(t):
+    """(number of the cell, place within it)."""
+    u = (t + 1.0) * (0.5 * CELLS)
+    inside = tl.minimum(tl.maximum(tl.where(u == u, u, 0.0), 0.0), CELLS - 1.0)
+    cell = inside.to(tl.int32)
+    s = u - cell.to(tl.float32)
+    return cell, tl.where(u == u, tl.minimum(tl.maximum(s, 0.0), 1.0), u)
+
+
+@triton.jit
+def cubic(row, cell, s, held):
+    """The cubics of a row (4, CELLS) of pointers at s, and their slopes by s."""
+    c0 = tl.load(row + cell, mask=held, other=0.0)
+    c1 = tl.load(row + CELLS + cell, mask=held, other=0.0)
+    c2 = tl.load(row + 2 * CELLS + cell, mask=held, other=0.0)
+    c3 = tl.load(row + 3 * CELLS + cell, mask=held, other=0.0)
+    return c0 + s * (c1 + s * (c2 + s * c3)), c1 + s * (2.0 * c2 + 3.0 * s * c3)
+
+
+@triton.jit
+def frame_of(frame, c, held):
+    """high, low, unit (BC, 1) of columns c."""
+    high = tl.load(frame + c * 3, mask=held, other=0.0)[:, None]
+    low = tl.load(frame + c * 3 + 1, mask=held, other=0.0)[:, None]
+    return high, low, tl.load(frame + c * 3 + 2, mask=held, other=0.0)[:, None]
+
+
+@triton.jit
+def apply(
+    x, y, frame, cubics, weight, bias, size, count, size_b, stride_a, stride_c, stride_b,
+    out_a, out_c, out_b, chunk, BC: tl.constexpr, R: tl.constexpr,
+    WEIGHTED: tl.constexpr, BIASED: tl.constexpr,
+):
+    """y = weight * cubics(t(x)) + bias."""
+    c = tl.program_id(0) * BC + tl.arange(0, BC)
+    held_c = c < count
+    high, low, unit = frame_of(frame, c, held_c)
+    w = tl.full((BC,), 1.0, tl.float32)
+    if WEIGHTED:
+        w = tl.load(weight + c, mask=held_c, other=0.0).to(tl.float32)
+    b = tl.zeros((BC,), tl.float32)
+    if BIASED:
+        b = tl.load(bias + c, mask=held_c, other=0.0).to(tl.float32)
+    row_of = cubics + (c * (4 * CELLS))[:, None]
+    start = tl.program_id(1) * chunk
+    for row in range(0, chunk, R):
+        rows = start + row + tl.arange(0, R)
+        held = held_c[:, None] & (rows < size)[None, :]
+        at = places(rows, c, size_b, stride_a, stride_c, stride_b)
+        value = tl.load(x + at, mask=held, other=0.0).to(tl.float32)
+        t, _, _ = squashed(value, high, low, unit)
+        cell, s = cell_of(t)
+        found, _ = cubic(row_of, cell, s, held)
+        to = places(rows, c, size_b, out_a, out_c, out_b)
+        tl.store(y + to, w[:, None] * found + b[:, None], mask=held)
+
+
+@triton.jit
+def pull(
+    x, g, frame, cubics, by_c, weight, part, size, count, size_b, stride_a, stride_c, stride_b,
+    g_a, g_c, g_b, chunk, K: tl.constexpr, SLOTS: tl.constexpr, BC: tl.constexpr, R: tl.constexpr,
+    WEIGHTED: tl.constexpr,
+):
+    """part (chunks, C, SLOTS): sums of g, g y, and with g times the weight those of g y' dt/dz,
+    g y' dt/dz z, g dy/dc_1 … g dy/dc_K.
+    """
+    c = tl.program_id(0) * BC + tl.arange(0, BC)
+    held_c = c < count
+    high, low, unit = frame_of(frame, c, held_c)
+    w = tl.full((BC,), 1.0, tl.float32)
+    if WEIGHTED:
+        w = tl.load(weight + c, mask=held_c, other=0.0).to(tl.float32)
+    row_of = cubics + (c * (4 * CELLS))[:, None]
+    by_row = by_c + (c * (K * 4 * CELLS))[:, None]
+    slot = tl.arange(0, SLOTS)[None, :]
+    total = tl.zeros((BC, SLOTS), tl.float32)
+    start = tl.program_id(1) * chunk
+    for row in range(0, chunk, R):
+        rows = start + row + tl.arange(0, R)
+        held = held_c[:, None] & (rows < size)[None, :]
+        at = places(rows, c, size_b, stride_a, stride_c, stride_b)
+        value = tl.load(x + at, mask=held, other=0.0).to(tl.float32)
+        given = tl.load(
+            g + places(rows, c, size_b, g_a, g_c, g_b), mask=held, other=0.0
+        ).to(tl.float32)
+        t, z, rate = squashed(value, high, low, unit)
+        cell, s = cell_of(t)
+        found, slope = cubic(row_of, cell, s, held)
+        total += tl.where(slot == 0, tl.sum(given, 1)[:, None], 0.0)
+        total += tl.where(slot == 1, tl.sum(tl.where(held, given * found, 0.0), 1)[:, None], 0.0)
+        given = given * w[:, None]
+        to_z = tl.where(held, given * slope * (0.5 * CELLS) * rate, 0.0)
+        total += tl.where(slot == 2, tl.sum(to_z, 1)[:, None], 0.0)
+        total += tl.where(slot == 3, tl.sum(to_z * tl.where(held, z, 0.0), 1)[:, None], 0.0)
+        for j in tl.static_range(K):
+            found, _ = cubic(by_row + j * 4 * CELLS, cell, s, held)
+            found = tl.where(held, given * found, 0.0)
+            total += tl.where(slot == 4 + j, tl.sum(found, 1)[:, None], 0.0)
+    at = part + (tl.program_id(1) * count + c)[:, None] * SLOTS + slot
+    tl.store(at, total, mask=held_c[:, None] & (slot < K + 4))
+
+
+@triton.jit
+def combine(
+    part, c, averages, frame, back, by_weight, by_bias, size, count, chunks, table, weights, nodes,
+    RIDGE: tl.constexpr, K: tl.constexpr, KP: tl.constexpr, MP: tl.constexpr, N: tl.constexpr,
+    SLOTS: tl.constexpr, AVERAGES: tl.constexpr,
+):
+    """back (C, 2 + K): averages of dz and of dz z, and h / size; see `torch_bridge.ops.match`."""
+    column = tl.program_id(0)
+    total = added(part, chunks, count, column, K + 4, SLOTS)
+    slot = tl.arange(0, SLOTS)
+    tl.store(by_bias + column, tl.sum(tl.where(slot == 0, total, 0.0), 0).to(tl.float32))
+    tl.store(by_weight + column, tl.sum(tl.where(slot == 1, total, 0.0), 0).to(tl.float32))
+    own = tl.arange(0, KP)
+    held = own < K
+    by_c = tl.where(held, tl.gather(total, tl.where(held, own + 4, 0), 0), 0.0)
+    coefficients = tl.load(c + column * K + own, mask=held, other=0.0).to(tl.float64)
+    p, _ = density(coefficients, table, weights, nodes, K, KP, N)
+    _, hessian = hessian_of(means(p, table, nodes, 2 * K + 1, MP, N), RIDGE, K, KP)
+    h, definite = solved(hessian, by_c, K, KP)
+    h = tl.where(definite & held, h, 0.0) + tl.where(held, 0.0 * by_c, 0.0)
+    average = tl.load(averages + column * AVERAGES + tl.arange(0, AVERAGES))
+    slopes = tl.gather(average, tl.where(held, own + K + 2, 0), 0)
+    ahead = tl.gather(average, tl.where(held, own + 2, 0), 0)
+    # E T_|j - 2| for j = 1 …: E T_1, 1, E T_1, E T_2, …
+    behind = tl.gather(average, tl.where(own == 0, 0, tl.maximum(own - 2, 0)), 0)
+    behind = tl.where(own == 1, 1.0, behind)
+    along = (own + 1).to(tl.float64) * (behind - ahead) / 4.0
+    dz = tl.sum(tl.where(slot == 2, total, 0.0), 0) / size + tl.sum(h * slopes, 0) / size
+    dz_z = tl.sum(tl.where(slot == 3, total, 0.0), 0) / size + tl.sum(h * along, 0) / size
+    tl.store(back + column * (K + 2), dz.to(tl.float32))
+    tl.store(back + column * (K + 2) + 1, dz_z.to(tl.float32))
+    tl.store(back + column * (K + 2) + 2 + own, (h / size).to(tl.float32), mask=held)
+
+
+@triton.jit
+def push(
+    x, g, dx, frame, cubics, weight, back, size, count, size_b, stride_a, stride_c, stride_b,
+    g_a, g_c, g_b, out_a, out_c, out_b, chunk, K: tl.constexpr, BC: tl.constexpr, R: tl.constexpr,
+    WEIGHTED: tl.constexpr,
+):
+    """dx from g and what `combine` found."""
+    c = tl.program_id(0) * BC + tl.arange(0, BC)
+    held_c = c < count
+    high, low, unit = frame_of(frame, c, held_c)
+    w = tl.full((BC,), 1.0, tl.float32)
+    if WEIGHTED:
+        w = tl.load(weight + c, mask=held_c, other=0.0).to(tl.float32)
+    row_of = cubics + (c * (4 * CELLS))[:, None]
+    own = back + c * (K + 2)
+    mean_dz = tl.load(own, mask=held_c, other=0.0)[:, None]
+    mean_dz_z = tl.load(own + 1, mask=held_c, other=0.0)[:, None]
+    start = tl.program_id(1) * chunk
+    for row in range(0, chunk, R):
+        rows = start + row + tl.arange(0, R)
+        held = held_c[:, None] & (rows < size)[None, :]
+        at = places(rows, c, size_b, stride_a, stride_c, stride_b)
+        value = tl.load(x + at, mask=held, other=0.0).to(tl.float32)
+        given = tl.load(
+            g + places(rows, c, size_b, g_a, g_c, g_b), mask=held, other=0.0
+        ).to(tl.float32)
+        t, z, rate = squashed(value, high, low, unit)
+        cell, s = cell_of(t)
+        _, slope = cubic(row_of, cell, s, held)
+        dt = given * w[:, None] * slope * (0.5 * CELLS)
+        before = t * 0.0
+        now = before + 1.0
+        for j in tl.static_range(K):
+            h = tl.load(own + 2 + j, mask=held_c, other=0.0)[:, None]
+            dt += (j + 1.0) * h * now
+            after = 2.0 * t * now - before
+            before = now
+            now = after
+        result = (dt * rate - mean_dz - z * mean_dz_z) * unit
+        tl.store(dx + places(rows, c, size_b, out_a, out_c, out_b), result, mask=held)
