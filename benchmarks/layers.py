@@ -8,7 +8,9 @@
 Rows: the solve alone, forward, forward and backward, evaluation, evaluation of the frozen layer.
 All contenders of a row take turns, a round each, and the best round counts, so that a busy machine
 disturbs all of them alike: read ratios, not milliseconds. On the CPU one thread and its processor
-time; on another device the clock, between synchronisations. "floor" is the traffic of a forward and
+time. On a GPU the clock, between synchronisations, and the step once more as a captured CUDA graph,
+where the card alone decides; there the copula takes part, the solve is that of 512 columns, and the
+results are a file of their own, layers_cuda.json. "floor" is the traffic of a forward and
 backward pass that reads x, y's gradient and writes y and x's gradient once, in multiples of x.
 `--peer-class` names another layer of (N, C) columns that is made from the number of features, and
 `--peer-path` the folder to import it from (a clone of NormalNorm, say; mind that its noise is on).
@@ -30,7 +32,7 @@ from pathlib import Path
 
 import torch
 
-from torch_bridge import MomentMatch
+from torch_bridge import Copula, MomentMatch
 from torch_bridge.moment_matching import moments_of, squash, standard_frame
 from torch_bridge.ops.dual_solve import dual_solve
 
@@ -38,7 +40,10 @@ HERE = Path(__file__).parent
 FLOOR = 4  # x, y, and the gradients of both
 SHAPES = [(1024, 64), (1024, 512), (256, 64), (256, 4096), (8192, 1024), (1_000_000, 16),
           (128, 64, 32, 32)]
+ON_GPU = [(1024, 512), (8192, 1024), (1_000_000, 16), (128, 64, 32, 32), (128, 256, 32, 32),
+          (256, 256, 28, 28)]
 QUICK = SHAPES[:2]
+CAPTURED = ("moment_match", "copula", "batch_norm")
 
 
 def peer(options):
@@ -70,6 +75,20 @@ def best_of(works, rounds, device):
     return best
 
 
+def captured(work):
+    """work as a CUDA graph: one launch from the host."""
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(3):
+            work()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        work()
+    return graph.replay
+
+
 def measure(shape, device, rounds, other):
     torch.manual_seed(0)
     features = shape[1]
@@ -78,6 +97,8 @@ def measure(shape, device, rounds, other):
     rank_free = MomentMatch(features, device=device)
     norm = (torch.nn.BatchNorm1d if x.ndim == 2 else torch.nn.BatchNorm2d)(features, device=device)
     layers = {"moment_match": rank_free, "batch_norm": norm}
+    if device.type == "cuda":
+        layers["copula"] = Copula(features, device=device)
     if other is not None and x.ndim == 2:
         layers[other.__name__] = other(features).to(device)
 
@@ -88,6 +109,11 @@ def measure(shape, device, rounds, other):
     rows = {}
     rows["forward"] = best_of({k: lambda f=f: f(x) for k, f in layers.items()}, rounds, device)
     rows["step"] = best_of({k: lambda f=f: both(f) for k, f in layers.items()}, rounds, device)
+    if device.type == "cuda":
+        steps = {k: captured(lambda f=f: both(f)) for k, f in layers.items() if k in CAPTURED}
+        rows["captured step"] = best_of(steps, rounds, device)
+        m = moments_of(squash(standard_frame(torch.randn(1024, 512, 1, device=device), 1e-5)[0]), 6)
+        rows["captured solve"] = best_of({"512 columns": captured(lambda: dual_solve(m))}, 9, device)
     with torch.no_grad():
         for layer in layers.values():
             layer.eval()
@@ -122,6 +148,28 @@ def table(record):
         cells = [name, f"{row['step_per_column_ms']:.3f}"]
         cells += [f"{ratio[part]:.1f}" for part in ("step", "forward", "evaluation", "frozen")]
         lines.append("| " + " | ".join([*cells, f"{solve:.0f}"]) + " |")
+    return lines
+
+
+def table_of_a_gpu(record):
+    """The same where steps were captured."""
+    lines = [
+        "| values | BatchNorm captured, ms | MomentMatch captured, × | eager, × | evaluation, × "
+        "| Copula captured, × | eager, × |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in record["rows"]:
+        spent = row["milliseconds"]
+
+        def ratio(part, name, spent=spent):
+            return f"{spent[part][name] / spent[part]['batch_norm']:.1f}"
+
+        lines.append(
+            f"| {' × '.join(map(str, row['shape']))} | {spent['captured step']['batch_norm']:.3f} "
+            f"| {ratio('captured step', 'moment_match')} | {ratio('step', 'moment_match')} "
+            f"| {ratio('evaluation', 'moment_match')} "
+            f"| {ratio('captured step', 'copula')} | {ratio('step', 'copula')} |"
+        )
     return lines
 
 
@@ -164,24 +212,26 @@ def main():
     if options.compile:
         compile_times()
         return
-    path = options.output / "layers.json"
+    device = torch.device(options.device)
+    on_gpu = device.type == "cuda"
+    path = options.output / ("layers_cuda.json" if on_gpu else "layers.json")
+    table_of = table_of_a_gpu if on_gpu else table
     if options.table:
-        print(*table(json.loads(path.read_text())), sep="\n")
+        print(*table_of(json.loads(path.read_text())), sep="\n")
         return
     other = peer(options)
-    device = torch.device(options.device)
     if device.type == "cpu":
         print("on the CPU: one thread, processor time")
     torch.set_num_threads(1)
     record = {
         "date": datetime.date.today().isoformat(), "device": str(device),
-        "processor": platform.processor(), "torch": torch.__version__, "threads": 1, "rows": [],
+        "processor": torch.cuda.get_device_name() if on_gpu else platform.processor(), "torch": torch.__version__, "threads": 1, "rows": [],
     }
-    for shape in QUICK if options.quick else SHAPES:
+    for shape in QUICK if options.quick else ON_GPU if on_gpu else SHAPES:
         rounds = 3 if options.quick or torch.Size(shape).numel() > 1 << 22 else 9
         row = measure(shape, device, rounds, other)
         record["rows"].append(row)
-        print(*table({"rows": [row]})[-1:], flush=True)
+        print(*table_of({"rows": [row]})[-1:], flush=True)
         if other is not None and other.__name__ in row["milliseconds"]["step"]:
             spent = row["milliseconds"]["step"]
             print(f"step of moment_match / {other.__name__}: "

@@ -14,7 +14,7 @@ from torch_bridge import copula, moment_matching
 from torch_bridge.moment_matching import Fit
 from torch_bridge.ops import match, monotone_table
 from torch_bridge.ops.columns import as_columns, reduced_dimensions
-from torch_bridge.ops.dual_solve import info_of, tables
+from torch_bridge.ops.dual_solve import SolveInfo, tables
 from torch_bridge.ops.dual_solve.operators import RIDGE, STEPS
 from torch_bridge.ops.precision import without_autocast
 
@@ -41,11 +41,9 @@ def matched(x, how, weight=None, bias=None, start=None, sync=None):
         if start is None:
             start = x.new_zeros((count, degree), dtype=torch.float32)
         start = start.detach().to(torch.float32)
-        y, *found = Match.apply(x, weight, bias, start, how)
-        mean, var, m, c, residual, taken = found[:6]
-        size = x.new_full((), x.shape[0] * x.shape[2], dtype=torch.float64)
-        scale = torch.sqrt(var + how.eps)
-        return y, Fit(size, mean, var, mean, scale, m, c, info_of(m, c, residual, taken, how.ridge))
+        y, mean, var, scale, m, c, *info = Match.apply(x, weight, bias, start, how)[:9]
+        size = x.shape[0] * x.shape[2]
+        return y, Fit(size, mean, var, mean, scale, m, c, SolveInfo(*info))
     y, found = composed(x.to(wide), how, weight, bias, start, sync)
     return y.to(x.dtype), found
 
@@ -73,7 +71,7 @@ def composed(x, how, weight, bias, start=None, sync=None):
 
 
 class Match(torch.autograd.Function):
-    """(y, mean, var, moments, coefficients, residual, steps taken, …) by the five passes."""
+    """match.match_op with its first derivative; of the outputs only y has one."""
 
     @staticmethod
     def forward(ctx, x, weight, bias, start, how):
@@ -82,7 +80,7 @@ class Match(torch.autograd.Function):
         found = match.match_op(
             x, weight, bias, start, how.eps, how.ridge, ctx.nodes, STEPS[torch.float32]
         )
-        c, frame, averages, cubics = found[4], *found[7:]
+        c, frame, averages, cubics = found[5], *found[9:]
         ctx.save_for_backward(x, weight, bias, c, frame, averages, cubics)
         ctx.mark_non_differentiable(*found[1:])
         ctx.set_materialize_grads(False)

@@ -40,9 +40,11 @@ STEEPEST = 3.0
 
 
 class Fit(NamedTuple):
-    """What was found on the way: per column, (C,) or (C, degree); count: (), float64."""
+    """What was found on the way: per column, (C,) or (C, degree); count: the number of rows, an int
+    or, shared by processes, a tensor ().
+    """
 
-    count: torch.Tensor
+    count: int | torch.Tensor
     mean: torch.Tensor
     var: torch.Tensor
     center: torch.Tensor
@@ -88,13 +90,12 @@ def squash_of(support):
 
 
 def standard_frame(x, eps, sync=None):
-    """(z, count, mean, var, sqrt(var + eps)) of the columns of (A, C, B): count (), the last three
-    (C,)."""
+    """(z, count, mean, var, sqrt(var + eps)) of the columns of (A, C, B), the last three (C,)."""
     if sync is not None:
         count, mean, var = mean_and_variance(x, (0, 2), *sync)
         scale = torch.sqrt(var + eps)
         return (x - mean[:, None]) / scale[:, None], count, mean, var, scale
-    count = x.new_full((), x.shape[0] * x.shape[2], dtype=torch.float64)
+    count = x.shape[0] * x.shape[2]
     largest = x.detach().abs().amax((0, 2))
     unit = torch.where(largest > HUGE, largest, 1.0)
     scaled = x / unit[:, None]
@@ -108,8 +109,8 @@ def standard_frame(x, eps, sync=None):
 
 
 def frame_of(x, support, eps, sync=None):
-    """(t, count, mean, var, center, scale) of the columns of (A, C, B): t in their frame, count (),
-    the rest (C,)."""
+    """(t, count, mean, var, center, scale) of the columns of (A, C, B): t in their frame, the last
+    four (C,)."""
     if isinstance(support, str) and support == "real":
         z, count, mean, var, scale = standard_frame(x, eps, sync)
         return squash(z), count, mean, var, mean, scale

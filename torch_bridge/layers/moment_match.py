@@ -10,7 +10,7 @@ from torch_bridge import copula, moment_matching
 from torch_bridge.layers.column_norm import ColumnNorm, LazyColumnNorm, approach
 from torch_bridge.matched import How, matched
 from torch_bridge.moment_matching import KNOTS
-from torch_bridge.ops import monotone_table, short_map
+from torch_bridge.ops import match, monotone_table, short_map
 from torch_bridge.ops.columns import as_columns
 from torch_bridge.ops.dual_solve import dual_solve
 from torch_bridge.ops.dual_solve.operators import RIDGE
@@ -190,11 +190,20 @@ class MomentMatch(ColumnNorm):
     @torch.no_grad()
     def update(self, found):
         """One batch into the running statistics; the moments begin with the first batch."""
+        if self.support == "real" and match.notes(found):
+            self.num_batches_tracked.add_(1)
+            running = (self.running_mean, self.running_var, self.running_moments)
+            solve = (self.coefficients, self.status, self.residual, self.steps)
+            parts = (found.mean, found.var, found.moments, found.coefficients, *found.info)
+            match.note(parts, found.count, self.momentum, self.num_batches_tracked, running + solve)
+            self.table_is_fresh = False
+            return
         factor = self.average_factor()
         n = found.count
         mean, var, moments = (v.detach() for v in (found.mean, found.var, found.moments))
         approach(self.running_mean, mean, factor)
-        unbiased = var * (n / (n - 1).clamp_min(1)).to(var.dtype)
+        less = (n - 1).clamp_min(1) if isinstance(n, torch.Tensor) else max(n - 1, 1)
+        unbiased = (var * (n / less)).to(var.dtype)
         # an average that became infinite once would be nan ever after
         largest = min(torch.finfo(kind).max for kind in (var.dtype, self.running_var.dtype))
         approach(self.running_var, unbiased.clamp(max=largest), factor)

@@ -7,6 +7,6 @@
     cuda        the same for CUDA tensors up to degree 8: launches of  ->  triton_kernels
 """
 
-from torch_bridge.ops.dual_solve.operators import SolveInfo, dual_solve, info_of
+from torch_bridge.ops.dual_solve.operators import SolveInfo, dual_solve
 
-__all__ = ["SolveInfo", "dual_solve", "info_of"]
+__all__ = ["SolveInfo", "dual_solve"]

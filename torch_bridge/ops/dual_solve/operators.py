@@ -136,18 +136,6 @@ def solve(m, start, ridge, nodes, steps):
     return rule.apply(m, start, ridge, nodes, steps)
 
 
-def info_of(m, c, residual, taken, ridge):
-    """What is said of the answers c to moments m, both (C, k)."""
-    c_now, m_now = c.detach(), m.detach()
-    size = (1 + c_now.abs().sum(1)).clamp(max=LARGEST_SIZE)
-    solved = residual <= TOLERANCE[m.dtype] * size
-    atomic = ridge * c_now.abs().amax(1) > HELD_BACK
-    status = torch.where(atomic, Status.ATOMIC.value, Status.SOLVED.value)
-    status = torch.where(solved, status, Status.NOT_CONVERGED.value)
-    status = torch.where(torch.isfinite(m_now).all(1), status, Status.NOT_FINITE.value)
-    return SolveInfo(status.to(torch.int8), residual, taken)
-
-
 def dual_solve(moments, start=None, *, ridge=RIDGE, nodes=None, steps=None):
     """(coefficients, info) of the maximum-entropy densities with these moments on [-1, 1].
 
@@ -187,5 +175,12 @@ def dual_solve(moments, start=None, *, ridge=RIDGE, nodes=None, steps=None):
     limit = STEPS[m.dtype] if steps is None else steps
     c, residual, taken = solve(m, first, float(ridge), nodes, limit)
     batch = moments.shape[:-1]
-    info = info_of(m, c, residual, taken, ridge)
+    c_now, m_now = c.detach(), m.detach()
+    size = (1 + c_now.abs().sum(1)).clamp(max=LARGEST_SIZE)
+    solved = residual <= TOLERANCE[m.dtype] * size
+    atomic = ridge * c_now.abs().amax(1) > HELD_BACK
+    status = torch.where(atomic, Status.ATOMIC.value, Status.SOLVED.value)
+    status = torch.where(solved, status, Status.NOT_CONVERGED.value)
+    status = torch.where(torch.isfinite(m_now).all(1), status, Status.NOT_FINITE.value)
+    info = (status.to(torch.int8), residual, taken)
     return c.reshape(moments.shape), SolveInfo(*(part.reshape(batch) for part in info))

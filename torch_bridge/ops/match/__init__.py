@@ -18,6 +18,14 @@ moments: with z t' = t (1 - t^2) it is j (m_|j-2| - m_{j+2}) / 4.
     triton_kernels   the passes, and the steps between them
 """
 
-from torch_bridge.ops.match.cuda import match_gradient_op, match_op, serves
+from torch_bridge.ops.match.cuda import (
+    applies,
+    apply_op,
+    match_gradient_op,
+    match_op,
+    note,
+    notes,
+    serves,
+)
 
-__all__ = ["match_gradient_op", "match_op", "serves"]
+__all__ = ["applies", "apply_op", "match_gradient_op", "match_op", "note", "notes", "serves"]

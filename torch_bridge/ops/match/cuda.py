@@ -2,12 +2,23 @@
 
 import torch
 
+from maxent.status import Status
 from torch_bridge.ops.dual_solve import cuda as dual_solve
+from torch_bridge.ops.dual_solve import operators as dual
+from torch_bridge.ops.dual_solve.cuda import padded
 from torch_bridge.ops.soft_rank.operators import operator
 
-PROGRAMS = 1056  # eight on each of an H100's 132 multiprocessors
+PROGRAMS = 2112  # sixteen on each of an H100's 132 multiprocessors
+MOST_CHUNKS = 128  # partial sums that one program adds up at a time
+TABLED = 4  # columns a program where each has k + 1 tables
 CELLS = 128
+SQUASH = 2.0
 WARPS = 4
+SAYINGS = {
+    "TOLERANCE": dual.TOLERANCE[torch.float32], "LARGEST_SIZE": dual.LARGEST_SIZE,
+    "HELD_BACK": dual.HELD_BACK, "SOLVED": Status.SOLVED.value, "ATOMIC": Status.ATOMIC.value,
+    "NOT_CONVERGED": Status.NOT_CONVERGED.value, "NOT_FINITE": Status.NOT_FINITE.value,
+}
 
 
 def serves(x, degree):
@@ -16,7 +27,7 @@ def serves(x, degree):
         x.is_cuda
         and x.dtype in (torch.float32, torch.bfloat16, torch.float16)
         and degree <= dual_solve.LARGEST_DEGREE
-        and x.shape[0] * x.shape[2] < 1 << 31
+        and 0 < x.shape[0] * x.shape[2] < 1 << 31
         and dual_solve.available()
         and (
             torch.compiler.is_compiling()
@@ -28,79 +39,125 @@ def serves(x, degree):
     )
 
 
-class Plan:
-    """Tiles and chunks for an (A, C, B) tensor: rows that lie side by side, or columns that do."""
+def notes(found):
+    """Whether `note` takes a moment_matching.Fit into running statistics."""
+    return (
+        found.mean.is_cuda
+        and found.mean.dtype == torch.float32
+        and isinstance(found.count, int)
+        and dual_solve.available()
+        and not torch.compiler.is_compiling()
+        and torch._C._functorch.peek_interpreter_stack() is None
+    )
 
-    def __init__(self, x):
+
+class Plan:
+    """Tiles and chunks for an (A, C, B) tensor: rows that lie side by side, or columns that do.
+
+    A tile has `values` elements, in the second case of so many `columns`: 8 float32 fill a sector
+    of memory, fewer leave more of the first-level cache to each column's tables.
+    """
+
+    def __init__(self, x, values, columns=8):
         size_a, self.count, self.size_b = x.shape
         self.size = size_a * self.size_b
-        together = x.stride(2) == 1 and self.size_b >= 32
-        self.columns = 1 if together else 8
-        self.rows = min(1024 if together else 128, dual_solve.padded(self.size))
-        blocks = -(-self.count // self.columns)
-        chunks = max(1, min(PROGRAMS // blocks, -(-self.size // self.rows)))
-        self.chunk = -(-self.size // chunks // self.rows) * self.rows
+        columns = 1 if x.stride(2) == 1 and self.size_b >= 32 else columns
+        rows = min(values // columns, padded(self.size))
+        blocks = -(-self.count // columns)
+        chunks = max(1, min(PROGRAMS // blocks, MOST_CHUNKS, -(-self.size // rows)))
+        self.chunk = -(-self.size // chunks // rows) * rows
         self.chunks = -(-self.size // self.chunk)
         self.grid = blocks, self.chunks
-        self.tile = {"BC": self.columns, "R": self.rows, "num_warps": WARPS}
-
-    def lengths(self):
-        return self.size, self.count, self.size_b
-
-
-def blank_match(x, weight, bias, start, eps, ridge, nodes, steps):
-    count, k = start.shape
-    column = x.new_empty(count, dtype=torch.float32)
-    averages = x.new_empty((count, slots(k)), dtype=torch.float64)
-    return (
-        torch.empty_like(x), column, torch.empty_like(column),
-        x.new_empty((count, k), dtype=torch.float32), x.new_empty((count, k), dtype=torch.float32),
-        torch.empty_like(column), torch.empty_like(column, dtype=torch.int32),
-        x.new_empty((count, 3), dtype=torch.float32), averages,
-        x.new_empty((count, 4, CELLS), dtype=torch.float32),
-    )
+        self.tile = {"BC": columns, "R": rows, "num_warps": WARPS}
+        self.lengths = self.size, self.count, self.size_b
 
 
 def slots(k):
     """Sums a column that `moments` takes, padded."""
-    return dual_solve.padded(2 * k + 2)
+    return padded(2 * k + 2)
+
+
+def blank_match(x, weight, bias, start, eps, ridge, nodes, steps):
+    count, k = start.shape
+    columns = [x.new_empty(count, dtype=torch.float32) for _ in range(4)]
+    return (
+        torch.empty_like(x), *columns[:3],
+        x.new_empty((count, k), dtype=torch.float32), x.new_empty((count, k), dtype=torch.float32),
+        x.new_empty(count, dtype=torch.int8), columns[3], x.new_empty(count, dtype=torch.int32),
+        x.new_empty((count, 3), dtype=torch.float32),
+        x.new_empty((count, slots(k)), dtype=torch.float64),
+        x.new_empty((count, 4, CELLS), dtype=torch.float32),
+    )
 
 
 @operator(
     "match(Tensor x, Tensor? weight, Tensor? bias, Tensor start, float eps, float ridge, int nodes,"
-    " int steps) -> (" + ", ".join(["Tensor"] * 10) + ")",
+    " int steps) -> (" + ", ".join(["Tensor"] * 12) + ")",
     blank_match,
 )
 def match_op(x, weight, bias, start, eps, ridge, nodes, steps):
-    """(y, mean, var, moments, coefficients, residual, steps taken, frame, averages, cubics)."""
+    """(y, mean, var, scale, moments, coefficients, status, residual, steps taken, frame, averages,
+    cubics).
+    """
     from torch_bridge.ops.match import triton_kernels as kernels
 
     found = blank_match(x, weight, bias, start, eps, ridge, nodes, steps)
-    if x.numel() == 0:
-        return found
-    y, mean, var, m, c, residual, taken, frame, averages, cubics = found
+    y, *of_columns, frame, averages, cubics = found
     k = start.shape[1]
-    plan = Plan(x)
-    given = *plan.lengths(), *x.stride()
+    plan, sums = Plan(x, 1024), Plan(x, 512)
+    strides = x.stride()
     spreads = x.new_empty((plan.chunks, 2, plan.count), dtype=torch.float64)
-    kernels.spread[plan.grid](x, spreads, *given, plan.chunk, **plan.tile)
-    width = slots(k)
-    part = x.new_empty((plan.chunks, plan.count, width), dtype=torch.float32)
-    kernels.moments[plan.grid](
-        x, spreads, part, *given, plan.chunk, plan.chunks, eps, K=k, SLOTS=width, **plan.tile
+    kernels.spread[plan.grid](x, spreads, *plan.lengths, *strides, plan.chunk, **plan.tile)
+    width, padded_spreads = slots(k), padded(plan.chunks)
+    part = x.new_empty((sums.chunks, plan.count, width), dtype=torch.float32)
+    kernels.moments[sums.grid](
+        x, spreads, part, *plan.lengths, *strides, sums.chunk, plan.chunks, eps, K=k, SLOTS=width,
+        CHUNKS=padded_spreads, **sums.tile,
     )
     kernels.fit[(plan.count,)](
-        x, spreads, part, start.contiguous(), plan.size, plan.count, x.stride(1), plan.chunks,
-        plan.chunks, eps, steps, *dual_solve.rules(k, nodes, x.device), frame, averages, mean, var,
-        m, c, residual, taken, RIDGE=ridge, EPS=torch.finfo(torch.float32).eps,
-        **dual_solve.sizes(k, nodes), SLOTS=width, num_warps=dual_solve.WARPS,
+        x, spreads, part, start.contiguous(), plan.size, plan.count, strides[1], plan.chunks,
+        sums.chunks, eps, steps, *dual_solve.rules(k, nodes, x.device), frame, averages,
+        *of_columns, **SAYINGS, RIDGE=ridge, EPS=torch.finfo(torch.float32).eps,
+        **dual_solve.sizes(k, nodes), SLOTS=width, SPREADS=padded_spreads,
+        CHUNKS=padded(sums.chunks), num_warps=dual_solve.WARPS,
     )
-    kernels.table[(plan.count,)](c, cubics, K=k, num_warps=WARPS)
+    kernels.table[(plan.count,)](of_columns[4], cubics, K=k, KP=padded(k), num_warps=WARPS)
     kernels.apply[plan.grid](
-        x, y, frame, cubics, weight, bias, *given, *y.stride(), plan.chunk, **plan.tile,
-        WEIGHTED=weight is not None, BIASED=bias is not None,
+        x, y, frame, cubics, weight, bias, *plan.lengths, *strides, *y.stride(), plan.chunk,
+        **plan.tile, WEIGHTED=weight is not None, BIASED=bias is not None,
     )
     return found
+
+
+def applies(table, cubics, x, center, scale, squash):
+    """Whether apply_op is monotone_table.apply of these."""
+    return (
+        squash == SQUASH
+        and cubics.shape[1] == CELLS
+        and serves(x, 1)
+        and not (
+            torch.is_grad_enabled()
+            and any(part.requires_grad for part in (table, x, center, scale))
+        )
+    )
+
+
+@operator(
+    "match_apply(Tensor x, Tensor cubics, Tensor center, Tensor scale) -> Tensor",
+    lambda x, *_: torch.empty_like(x),
+)
+def apply_op(x, cubics, center, scale):
+    """The map of a table, cubics (C, CELLS, 4) its monotone_table.powers, center and scale (C,)."""
+    from torch_bridge.ops.match import triton_kernels as kernels
+
+    y, plan = torch.empty_like(x), Plan(x, 1024)
+    frame = torch.stack([center, torch.zeros_like(center), scale.reciprocal()], 1)
+    kernels.apply[plan.grid](
+        x, y, frame.to(torch.float32), cubics.to(torch.float32).transpose(1, 2).contiguous(), None,
+        None, *plan.lengths, *x.stride(), *y.stride(), plan.chunk, **plan.tile, WEIGHTED=False,
+        BIASED=False,
+    )
+    return y
 
 
 def blank_gradient(x, g, weight, c, frame, averages, cubics, ridge, nodes):
@@ -120,26 +177,46 @@ def match_gradient_op(x, g, weight, c, frame, averages, cubics, ridge, nodes):
     found = blank_gradient(x, g, weight, c, frame, averages, cubics, ridge, nodes)
     dx, by_weight, by_bias = found
     count, k = c.shape
-    plan = Plan(x)
-    given = *plan.lengths(), *x.stride()
+    plan, sums = Plan(x, 1024), Plan(x, 512, TABLED)
+    strides = *x.stride(), *g.stride()
     by_c = x.new_empty((count, k, 4, CELLS), dtype=torch.float32)
-    kernels.jacobian[(count,)](c, by_c, K=k, num_warps=WARPS)
-    width = dual_solve.padded(k + 4)
-    part = x.new_empty((plan.chunks, count, width), dtype=torch.float32)
-    kernels.pull[plan.grid](
-        x, g, frame, cubics, by_c, weight, part, *given, *g.stride(), plan.chunk, K=k, SLOTS=width,
-        **plan.tile, WEIGHTED=weight is not None,
+    kernels.jacobian[(count,)](c, by_c, K=k, KP=padded(k), num_warps=WARPS)
+    width = padded(k + 4)
+    part = x.new_empty((sums.chunks, count, width), dtype=torch.float32)
+    weighted = weight is not None
+    kernels.pull[sums.grid](
+        x, g, frame, cubics, by_c, weight, part, *plan.lengths, *strides, sums.chunk, K=k,
+        SLOTS=width, **sums.tile, WEIGHTED=weighted,
     )
     back = x.new_empty((count, k + 2), dtype=torch.float32)
-    table, weights, nodes, *_ = dual_solve.rules(k, nodes, x.device)
+    rule = dual_solve.rules(k, nodes, x.device)[:3]
     sizes = {name: value for name, value in dual_solve.sizes(k, nodes).items() if name != "FINE"}
     kernels.combine[(count,)](
-        part, c, averages, frame, back, by_weight, by_bias, plan.size, count, plan.chunks,
-        table, weights, nodes, RIDGE=ridge, **sizes, SLOTS=width, AVERAGES=averages.shape[1],
+        part, c, averages, frame, back, by_weight, by_bias, plan.size, count, sums.chunks, *rule,
+        RIDGE=ridge, **sizes, SLOTS=width, AVERAGES=averages.shape[1], CHUNKS=padded(sums.chunks),
         num_warps=dual_solve.WARPS,
     )
     kernels.push[plan.grid](
-        x, g, dx, frame, cubics, weight, back, *given, *g.stride(), *dx.stride(), plan.chunk, K=k,
-        **plan.tile, WEIGHTED=weight is not None,
+        x, g, dx, frame, cubics, weight, back, *plan.lengths, *strides, *dx.stride(), plan.chunk,
+        K=k, **plan.tile, WEIGHTED=weighted,
     )
     return found
+
+
+def note(found, size, momentum, batches, running):
+    """A batch of `size` rows into the running statistics, in place; see MomentMatch.update.
+
+    found: mean, var, moments, coefficients, status, residual and steps taken; running: the buffers
+    of each. momentum None is the average over all batches, whose number is `batches`.
+    """
+    from torch_bridge.ops.match import triton_kernels as kernels
+
+    count, k = found[2].shape
+    largest = min(torch.finfo(part.dtype).max for part in (found[1], running[1]))
+    columns = 32
+    kernels.note[(-(-count // columns),)](
+        *found, batches, *running, count, size, LARGEST=largest,
+        MOMENTUM=-1.0 if momentum is None else momentum, K=k, KP=padded(k), BC=columns,
+        num_warps=1,
+    )
+    torch.autograd.graph.increment_version(running)

@@ -62,16 +62,14 @@ def spread(
 
 
 @triton.jit
-def mean_and_variance(first, part, c, held, chunks, size, count):
-    """Of columns c, float64, from what `spread` left."""
-    once = first * 0.0
-    twice = first * 0.0
-    for p in range(chunks):
-        at = part + (p * 2) * count + c
-        once += tl.load(at, mask=held, other=0.0)
-        twice += tl.load(at + count, mask=held, other=0.0)
-    apart = once / size
-    return first + apart, tl.maximum(twice / size - apart * apart, 0.0)
+def mean_and_variance(first, part, c, held, chunks, size, count, CHUNKS: tl.constexpr):
+    """Of columns c (BC,), float64, from what `spread` left."""
+    p = tl.arange(0, CHUNKS)
+    at = part + (p * 2 * count)[:, None] + c[None, :]
+    held = (p < chunks)[:, None] & held[None, :]
+    apart = tl.sum(tl.load(at, mask=held, other=0.0), 0) / size
+    square = tl.sum(tl.load(at + count, mask=held, other=0.0), 0) / size
+    return first + apart, tl.maximum(square - apart * apart, 0.0)
 
 
 @triton.jit
@@ -83,79 +81,176 @@ def squashed(value, high, low, unit):
 
 
 @triton.jit
+def following(now, before, twice):
+    """(T_{j+1}, T_j) from T_j, T_{j-1} and 2 t."""
+    return twice * now - before, now
+
+
+@triton.jit
+def put(total, sums, slot, SLOT: tl.constexpr):
+    """total (BC, SLOTS) with the sums (BC, R) over R in one slot."""
+    return tl.where(slot == SLOT, tl.sum(sums, 1)[:, None], total)
+
+
+@triton.jit
 def moments(
     x, spreads, part, size, count, size_b, stride_a, stride_c, stride_b, chunk, chunks, eps,
-    K: tl.constexpr, SLOTS: tl.constexpr, BC: tl.constexpr, R: tl.constexpr,
+    K: tl.constexpr, SLOTS: tl.constexpr, CHUNKS: tl.constexpr, BC: tl.constexpr, R: tl.constexpr,
 ):
     """part (chunks, C, SLOTS) float32: sums of T_1 … T_{K+2}, then of T_j'(t) dt/dz, j = 1 … K."""
     c = tl.program_id(0) * BC + tl.arange(0, BC)
     held_c = c < count
     first = tl.load(x + c.to(tl.int64) * stride_c, mask=held_c, other=0.0).to(tl.float64)
-    mean, var = mean_and_variance(first, spreads, c, held_c, chunks, size, count)
-    high = mean.to(tl.float32)
-    low = (mean - high.to(tl.float64)).to(tl.float32)
-    unit = (1.0 / tl.sqrt(tl.maximum(var + eps, SMALLEST_VARIANCE))).to(tl.float32)
-    slot = tl.arange(0, SLOTS)[None, :]
-    total = tl.zeros((BC, SLOTS), tl.float32)
+    mean, var = mean_and_variance(first, spreads, c, held_c, chunks, size, count, CHUNKS)
+    high = mean.to(tl.float32)[:, None]
+    low = (mean - mean.to(tl.float32).to(tl.float64)).to(tl.float32)[:, None]
+    unit = (1.0 / tl.sqrt(tl.maximum(var + eps, SMALLEST_VARIANCE))).to(tl.float32)[:, None]
+    zero = tl.zeros((BC, R), tl.float32)
+    t1 = zero
+    t2 = zero
+    t3 = zero
+    t4 = zero
+    t5 = zero
+    t6 = zero
+    t7 = zero
+    t8 = zero
+    t9 = zero
+    t10 = zero
+    u1 = zero
+    u2 = zero
+    u3 = zero
+    u4 = zero
+    u5 = zero
+    u6 = zero
+    u7 = zero
+    u8 = zero
     start = tl.program_id(1) * chunk
     for row in range(0, chunk, R):
         rows = start + row + tl.arange(0, R)
         held = held_c[:, None] & (rows < size)[None, :]
         at = places(rows, c, size_b, stride_a, stride_c, stride_b)
         value = tl.load(x + at, mask=held, other=0.0).to(tl.float32)
-        t, _, rate = squashed(value, high[:, None], low[:, None], unit[:, None])
+        t, _, rate = squashed(value, high, low, unit)
         one = tl.where(held, 1.0, 0.0)
-        before = one
-        now = tl.where(held, t, 0.0)
-        for j in tl.static_range(K + 2):
-            total += tl.where(slot == j, tl.sum(now, 1)[:, None], 0.0)
-            after = 2.0 * t * now - before
-            before = now
-            now = after
-        before = one * 0.0
-        now = tl.where(held, rate, 0.0)
-        for j in tl.static_range(K):
-            sums = tl.sum(now, 1)[:, None] * (j + 1.0)
-            total += tl.where(slot == K + 2 + j, sums, 0.0)
-            after = 2.0 * t * now - before
-            before = now
-            now = after
+        a = tl.where(held, t, 0.0)
+        b = one
+        twice = 2.0 * t
+        t1 += a
+        a, b = following(a, b, twice)
+        t2 += a
+        a, b = following(a, b, twice)
+        t3 += a
+        a, b = following(a, b, twice)
+        if K > 1:
+            t4 += a
+            a, b = following(a, b, twice)
+        if K > 2:
+            t5 += a
+            a, b = following(a, b, twice)
+        if K > 3:
+            t6 += a
+            a, b = following(a, b, twice)
+        if K > 4:
+            t7 += a
+            a, b = following(a, b, twice)
+        if K > 5:
+            t8 += a
+            a, b = following(a, b, twice)
+        if K > 6:
+            t9 += a
+            a, b = following(a, b, twice)
+        if K > 7:
+            t10 += a
+        a = tl.where(held, rate, 0.0)
+        b = zero
+        u1 += a
+        if K > 1:
+            a, b = following(a, b, twice)
+            u2 += a
+        if K > 2:
+            a, b = following(a, b, twice)
+            u3 += a
+        if K > 3:
+            a, b = following(a, b, twice)
+            u4 += a
+        if K > 4:
+            a, b = following(a, b, twice)
+            u5 += a
+        if K > 5:
+            a, b = following(a, b, twice)
+            u6 += a
+        if K > 6:
+            a, b = following(a, b, twice)
+            u7 += a
+        if K > 7:
+            a, b = following(a, b, twice)
+            u8 += a
+    slot = tl.arange(0, SLOTS)[None, :]
+    total = tl.zeros((BC, SLOTS), tl.float32)
+    total = put(put(put(total, t1, slot, 0), t2, slot, 1), t3, slot, 2)
+    total = put(total, u1, slot, K + 2)
+    if K > 1:
+        total = put(put(total, t4, slot, 3), 2.0 * u2, slot, K + 3)
+    if K > 2:
+        total = put(put(total, t5, slot, 4), 3.0 * u3, slot, K + 4)
+    if K > 3:
+        total = put(put(total, t6, slot, 5), 4.0 * u4, slot, K + 5)
+    if K > 4:
+        total = put(put(total, t7, slot, 6), 5.0 * u5, slot, K + 6)
+    if K > 5:
+        total = put(put(total, t8, slot, 7), 6.0 * u6, slot, K + 7)
+    if K > 6:
+        total = put(put(total, t9, slot, 8), 7.0 * u7, slot, K + 8)
+    if K > 7:
+        total = put(put(total, t10, slot, 9), 8.0 * u8, slot, K + 9)
     at = part + (tl.program_id(1) * count + c)[:, None] * SLOTS + slot
     tl.store(at, total, mask=held_c[:, None] & (slot < 2 * K + 2))
 
 
 @triton.jit
-def added(part, chunks, count, column, WIDTH: tl.constexpr, SLOTS: tl.constexpr):
+def added(
+    part, chunks, count, column, WIDTH: tl.constexpr, SLOTS: tl.constexpr, CHUNKS: tl.constexpr
+):
     """The sums over all chunks (SLOTS,) float64 of a column."""
-    slot = tl.arange(0, SLOTS)
-    total = tl.zeros((SLOTS,), tl.float64)
-    for p in range(chunks):
-        at = part + (p * count + column) * SLOTS + slot
-        total += tl.load(at, mask=slot < WIDTH, other=0.0).to(tl.float64)
-    return total
+    slot = tl.arange(0, SLOTS)[None, :]
+    p = tl.arange(0, CHUNKS)[:, None]
+    at = part + (p * count + column) * SLOTS + slot
+    found = tl.load(at, mask=(p < chunks) & (slot < WIDTH), other=0.0)
+    return tl.sum(found.to(tl.float64), 0)
 
 
 @triton.jit
 def fit(
     x, spreads, part, start, size, count, stride_c, spread_chunks, chunks, eps, steps,
     table, weights, nodes, fine, fine_weights, fine_nodes,
-    frame, averages, mean_out, var_out, m_out, c_out, residual, taken,
-    RIDGE: tl.constexpr, EPS: tl.constexpr, K: tl.constexpr, KP: tl.constexpr, MP: tl.constexpr,
-    N: tl.constexpr, FINE: tl.constexpr, SLOTS: tl.constexpr,
+    frame, averages, mean_out, var_out, scale_out, m_out, c_out, status, residual, taken,
+    TOLERANCE: tl.constexpr, LARGEST_SIZE: tl.constexpr, HELD_BACK: tl.constexpr,
+    SOLVED: tl.constexpr, ATOMIC: tl.constexpr, NOT_CONVERGED: tl.constexpr,
+    NOT_FINITE: tl.constexpr, RIDGE: tl.constexpr, EPS: tl.constexpr,
+    K: tl.constexpr, KP: tl.constexpr, MP: tl.constexpr, N: tl.constexpr, FINE: tl.constexpr,
+    SLOTS: tl.constexpr, SPREADS: tl.constexpr, CHUNKS: tl.constexpr,
 ):
-    """Mean, variance, frame (C, 3), averages of `moments` (C, SLOTS), coefficients of a column."""
+    """Of a column: mean, variance, frame (C, 3), averages of `moments` (C, SLOTS), coefficients,
+    and what is said of them, as in dual_solve.
+    """
     column = tl.program_id(0)
-    first = tl.load(x + column.to(tl.int64) * stride_c).to(tl.float64)
-    mean, var = mean_and_variance(first, spreads, column, True, spread_chunks, size, count)
+    one = column + tl.arange(0, 1)
+    first = tl.load(x + one.to(tl.int64) * stride_c).to(tl.float64)
+    means_of, vars_of = mean_and_variance(
+        first, spreads, one, one < count, spread_chunks, size, count, SPREADS
+    )
+    mean = tl.sum(means_of, 0)
+    var = tl.sum(vars_of, 0)
     scale = tl.sqrt(tl.maximum(var + eps, SMALLEST_VARIANCE))
     high = mean.to(tl.float32)
+    tl.store(scale_out + column, scale.to(tl.float32))
     tl.store(mean_out + column, high)
     tl.store(var_out + column, var.to(tl.float32))
     tl.store(frame + column * 3, high)
     tl.store(frame + column * 3 + 1, (mean - high.to(tl.float64)).to(tl.float32))
     tl.store(frame + column * 3 + 2, (1.0 / scale).to(tl.float32))
     slot = tl.arange(0, SLOTS)
-    average = added(part, chunks, count, column, 2 * K + 2, SLOTS) / size
+    average = added(part, chunks, count, column, 2 * K + 2, SLOTS, CHUNKS) / size
     tl.store(averages + column * SLOTS + slot, average)
     own = tl.arange(0, KP)
     held = own < K
@@ -169,19 +264,25 @@ def fit(
     tl.store(c_out + column * K + own, c.to(tl.float32), mask=held)
     tl.store(residual + column, worst.to(tl.float32))
     tl.store(taken + column, needed)
+    sum_c = tl.sum(tl.abs(c), 0)
+    size_c = tl.minimum(1.0 + sum_c, LARGEST_SIZE)
+    held_back = RIDGE * tl.max(tl.abs(c), 0) > HELD_BACK
+    said = tl.where(held_back, ATOMIC, SOLVED)
+    said = tl.where(worst <= TOLERANCE * size_c, said, NOT_CONVERGED)
+    said = tl.where((sum_c - sum_c) == 0.0, said, NOT_FINITE)
+    tl.store(status + column, said.to(tl.int8))
 
 
 @triton.jit
-def exponent(c, column, t, K: tl.constexpr):
-    """sum_j c_j T_j(t) in float64."""
+def exponent(c, t, K: tl.constexpr, KP: tl.constexpr):
+    """sum_j c_j T_j(t) in float64, c (KP,)."""
+    own = tl.arange(0, KP)
     before = t * 0.0 + 1.0
     now = t
     total = t * 0.0
     for j in tl.static_range(K):
-        total += tl.load(c + column * K + j).to(tl.float64) * now
-        after = 2.0 * t * now - before
-        before = now
-        now = after
+        total += tl.sum(tl.where(own == j, c, 0.0), 0) * now
+        now, before = following(now, before, 2.0 * t)
     return total
 
 
@@ -191,9 +292,7 @@ def polynomial(t, J: tl.constexpr):
     before = t * 0.0 + 1.0
     now = t
     for _ in tl.static_range(J - 1):
-        after = 2.0 * t * now - before
-        before = now
-        now = after
+        now, before = following(now, before, 2.0 * t)
     return now
 
 
@@ -242,18 +341,18 @@ def normal_quantile(p):
 
 
 @triton.jit
-def knots(c, column, K: tl.constexpr):
+def knots(c, K: tl.constexpr, KP: tl.constexpr):
     """At the knots 1 … 127, places 1 … of vectors (CELLS,): both tails, p per cell, y, dQ/du, the
     slope as it is and as it is held; and for derivatives the peak and the total of the density.
     """
     place = tl.arange(0, CELLS)
     step = 2.0 / CELLS
     t = place.to(tl.float64) * step - 1.0
-    here = exponent(c, column, t, K)
-    half = exponent(c, column, t + 0.5 * step, K)
-    after = exponent(c, column, t + step, K)
-    half_before = exponent(c, column, t - 0.5 * step, K)
-    before = exponent(c, column, t - step, K)
+    here = exponent(c, t, K, KP)
+    half = exponent(c, t + 0.5 * step, K, KP)
+    after = exponent(c, t + step, K, KP)
+    half_before = exponent(c, t - 0.5 * step, K, KP)
+    before = exponent(c, t - step, K, KP)
     peak = tl.max(tl.maximum(tl.maximum(here, half), after), 0)
     p = tl.exp(here - peak)
     middle = 4.0 * tl.exp(half - peak)
@@ -300,27 +399,31 @@ def store_cubics(out, y, slope):
 
 
 @triton.jit
-def table(c, cubics, K: tl.constexpr):
-    """cubics (C, 4, CELLS) of t -> y for the coefficients c (C, K)."""
+def table(coefficients, cubics, K: tl.constexpr, KP: tl.constexpr):
+    """cubics (C, 4, CELLS) of t -> y."""
     column = tl.program_id(0)
-    _, _, _, y, _, _, held, _, _, _, _ = knots(c, column, K)
-    store_cubics(cubics + column * 4 * CELLS, y, held)
+    own = tl.arange(0, KP)
+    c = tl.load(coefficients + column * K + own, mask=own < K, other=0.0).to(tl.float64)
+    _, _, _, y, _, _, slope, _, _, _, _ = knots(c, K, KP)
+    store_cubics(cubics + column * 4 * CELLS, y, slope)
 
 
 @triton.jit
-def jacobian(c, out, K: tl.constexpr):
+def jacobian(coefficients, out, K: tl.constexpr, KP: tl.constexpr):
     """out (C, K, 4, CELLS): the derivative of the cubics by each coefficient."""
     column = tl.program_id(0)
-    lower, upper, p, y, rate, slope, held, up, down, peak, total = knots(c, column, K)
+    own = tl.arange(0, KP)
+    c = tl.load(coefficients + column * K + own, mask=own < K, other=0.0).to(tl.float64)
+    lower, upper, p, y, rate, slope, held, up, down, peak, total = knots(c, K, KP)
     place = tl.arange(0, CELLS)
     step = 2.0 / CELLS
     t = place.to(tl.float64) * step - 1.0
     scale = 1.0 / total
-    here = tl.exp(exponent(c, column, t, K) - peak) * scale
-    half = 4.0 * tl.exp(exponent(c, column, t + 0.5 * step, K) - peak) * scale
-    after = tl.exp(exponent(c, column, t + step, K) - peak) * scale
-    half_before = 4.0 * tl.exp(exponent(c, column, t - 0.5 * step, K) - peak) * scale
-    before = tl.exp(exponent(c, column, t - step, K) - peak) * scale
+    here = tl.exp(exponent(c, t, K, KP) - peak) * scale
+    half = 4.0 * tl.exp(exponent(c, t + 0.5 * step, K, KP) - peak) * scale
+    after = tl.exp(exponent(c, t + step, K, KP) - peak) * scale
+    half_before = 4.0 * tl.exp(exponent(c, t - 0.5 * step, K, KP) - peak) * scale
+    before = tl.exp(exponent(c, t - step, K, KP) - peak) * scale
     for j in tl.static_range(K):
         at_here = polynomial(t, j + 1)
         cell = here * at_here + half * polynomial(t + 0.5 * step, j + 1)
@@ -403,6 +506,13 @@ def apply(
 
 
 @triton.jit
+def term(by_row, number, cell, s, given, held):
+    """given times the derivative of y by one coefficient."""
+    found, _ = cubic(by_row + number * 4 * CELLS, cell, s, held)
+    return tl.where(held, given * found, 0.0)
+
+
+@triton.jit
 def pull(
     x, g, frame, cubics, by_c, weight, part, size, count, size_b, stride_a, stride_c, stride_b,
     g_a, g_c, g_b, chunk, K: tl.constexpr, SLOTS: tl.constexpr, BC: tl.constexpr, R: tl.constexpr,
@@ -419,30 +529,70 @@ def pull(
         w = tl.load(weight + c, mask=held_c, other=0.0).to(tl.float32)
     row_of = cubics + (c * (4 * CELLS))[:, None]
     by_row = by_c + (c * (K * 4 * CELLS))[:, None]
-    slot = tl.arange(0, SLOTS)[None, :]
-    total = tl.zeros((BC, SLOTS), tl.float32)
+    zero = tl.zeros((BC, R), tl.float32)
+    by_bias = zero
+    by_weight = zero
+    to_mean = zero
+    to_scale = zero
+    g1 = zero
+    g2 = zero
+    g3 = zero
+    g4 = zero
+    g5 = zero
+    g6 = zero
+    g7 = zero
+    g8 = zero
     start = tl.program_id(1) * chunk
     for row in range(0, chunk, R):
         rows = start + row + tl.arange(0, R)
         held = held_c[:, None] & (rows < size)[None, :]
         at = places(rows, c, size_b, stride_a, stride_c, stride_b)
         value = tl.load(x + at, mask=held, other=0.0).to(tl.float32)
-        given = tl.load(
-            g + places(rows, c, size_b, g_a, g_c, g_b), mask=held, other=0.0
-        ).to(tl.float32)
+        at = places(rows, c, size_b, g_a, g_c, g_b)
+        given = tl.load(g + at, mask=held, other=0.0).to(tl.float32)
         t, z, rate = squashed(value, high, low, unit)
         cell, s = cell_of(t)
         found, slope = cubic(row_of, cell, s, held)
-        total += tl.where(slot == 0, tl.sum(given, 1)[:, None], 0.0)
-        total += tl.where(slot == 1, tl.sum(tl.where(held, given * found, 0.0), 1)[:, None], 0.0)
+        by_bias += given
+        by_weight += tl.where(held, given * found, 0.0)
         given = given * w[:, None]
         to_z = tl.where(held, given * slope * (0.5 * CELLS) * rate, 0.0)
-        total += tl.where(slot == 2, tl.sum(to_z, 1)[:, None], 0.0)
-        total += tl.where(slot == 3, tl.sum(to_z * tl.where(held, z, 0.0), 1)[:, None], 0.0)
-        for j in tl.static_range(K):
-            found, _ = cubic(by_row + j * 4 * CELLS, cell, s, held)
-            found = tl.where(held, given * found, 0.0)
-            total += tl.where(slot == 4 + j, tl.sum(found, 1)[:, None], 0.0)
+        to_mean += to_z
+        to_scale += tl.where(held, to_z * z, 0.0)
+        g1 += term(by_row, 0, cell, s, given, held)
+        if K > 1:
+            g2 += term(by_row, 1, cell, s, given, held)
+        if K > 2:
+            g3 += term(by_row, 2, cell, s, given, held)
+        if K > 3:
+            g4 += term(by_row, 3, cell, s, given, held)
+        if K > 4:
+            g5 += term(by_row, 4, cell, s, given, held)
+        if K > 5:
+            g6 += term(by_row, 5, cell, s, given, held)
+        if K > 6:
+            g7 += term(by_row, 6, cell, s, given, held)
+        if K > 7:
+            g8 += term(by_row, 7, cell, s, given, held)
+    slot = tl.arange(0, SLOTS)[None, :]
+    total = tl.zeros((BC, SLOTS), tl.float32)
+    total = put(put(total, by_bias, slot, 0), by_weight, slot, 1)
+    total = put(put(total, to_mean, slot, 2), to_scale, slot, 3)
+    total = put(total, g1, slot, 4)
+    if K > 1:
+        total = put(total, g2, slot, 5)
+    if K > 2:
+        total = put(total, g3, slot, 6)
+    if K > 3:
+        total = put(total, g4, slot, 7)
+    if K > 4:
+        total = put(total, g5, slot, 8)
+    if K > 5:
+        total = put(total, g6, slot, 9)
+    if K > 6:
+        total = put(total, g7, slot, 10)
+    if K > 7:
+        total = put(total, g8, slot, 11)
     at = part + (tl.program_id(1) * count + c)[:, None] * SLOTS + slot
     tl.store(at, total, mask=held_c[:, None] & (slot < K + 4))
 
@@ -451,11 +601,11 @@ def pull(
 def combine(
     part, c, averages, frame, back, by_weight, by_bias, size, count, chunks, table, weights, nodes,
     RIDGE: tl.constexpr, K: tl.constexpr, KP: tl.constexpr, MP: tl.constexpr, N: tl.constexpr,
-    SLOTS: tl.constexpr, AVERAGES: tl.constexpr,
+    SLOTS: tl.constexpr, AVERAGES: tl.constexpr, CHUNKS: tl.constexpr,
 ):
     """back (C, 2 + K): averages of dz and of dz z, and h / size; see `torch_bridge.ops.match`."""
     column = tl.program_id(0)
-    total = added(part, chunks, count, column, K + 4, SLOTS)
+    total = added(part, chunks, count, column, K + 4, SLOTS, CHUNKS)
     slot = tl.arange(0, SLOTS)
     tl.store(by_bias + column, tl.sum(tl.where(slot == 0, total, 0.0), 0).to(tl.float32))
     tl.store(by_weight + column, tl.sum(tl.where(slot == 1, total, 0.0), 0).to(tl.float32))
@@ -521,3 +671,38 @@ def push(
             now = after
         result = (dt * rate - mean_dz - z * mean_dz_z) * unit
         tl.store(dx + places(rows, c, size_b, out_a, out_c, out_b), result, mask=held)
+
+
+@triton.jit
+def note(
+    mean, var, m, c, status, residual, taken, batches, running_mean, running_var, running_m,
+    running_c, running_status, running_residual, running_taken, count, size, LARGEST: tl.constexpr,
+    MOMENTUM: tl.constexpr, K: tl.constexpr, KP: tl.constexpr, BC: tl.constexpr,
+):
+    """A batch into the running statistics; see MomentMatch.update."""
+    column = tl.program_id(0) * BC + tl.arange(0, BC)
+    held = column < count
+    seen = tl.load(batches)
+    factor = tl.full((BC,), 0.0, tl.float64) + MOMENTUM
+    if MOMENTUM < 0.0:
+        factor = 1.0 / (factor * 0.0 + seen)
+    factor = factor.to(tl.float32)
+    old = tl.load(running_mean + column, mask=held, other=0.0)
+    new = tl.load(mean + column, mask=held, other=0.0)
+    tl.store(running_mean + column, old + factor * (new - old), mask=held)
+    old = tl.load(running_var + column, mask=held, other=0.0)
+    new = tl.load(var + column, mask=held, other=0.0) * (size / tl.maximum(size - 1.0, 1.0))
+    new = tl.where(new > LARGEST, LARGEST, new)
+    tl.store(running_var + column, old + factor * (new - old), mask=held)
+    tl.store(running_status + column, tl.load(status + column, mask=held, other=0), mask=held)
+    tl.store(running_taken + column, tl.load(taken + column, mask=held, other=0), mask=held)
+    worst = tl.load(residual + column, mask=held, other=0.0)
+    tl.store(running_residual + column, worst, mask=held)
+    j = tl.arange(0, KP)[None, :]
+    held = held[:, None] & (j < K)
+    at = column[:, None] * K + j
+    tl.store(running_c + at, tl.load(c + at, mask=held, other=0.0), mask=held)
+    first = tl.where(factor * 0.0 + seen == 1.0, 1.0, factor)[:, None]
+    old = tl.load(running_m + at, mask=held, other=0.0)
+    new = tl.load(m + at, mask=held, other=0.0)
+    tl.store(running_m + at, tl.where(first == 1.0, new, old + first * (new - old)), mask=held)

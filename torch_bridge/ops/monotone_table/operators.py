@@ -16,6 +16,7 @@ Each is the transpose of the other in its linear argument. V (C, K, 2), t and g 
 import numpy as np
 import torch
 
+from torch_bridge.ops import match
 from torch_bridge.ops.chebyshev.operators import aligned, in_blocks
 from torch_bridge.ops.columns import fold_columns, unfold_columns
 from torch_bridge.ops.monotone_table import kernels
@@ -284,6 +285,8 @@ def apply(table, cubics, x, center, scale, squash):
         return evaluate_in_torch(table, coordinate(x, center, scale, squash), 0)
     if plain(table, x, center, scale):
         return apply_op(cubics, x, center, scale, squash)
+    if match.applies(table, cubics, x, center, scale, squash):
+        return match.apply_op(x, cubics, center, scale)
     return evaluate(table, coordinate(x, center, scale, squash))
 
 
