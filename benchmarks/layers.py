@@ -112,8 +112,10 @@ def measure(shape, device, rounds, other):
     if device.type == "cuda":
         steps = {k: captured(lambda f=f: both(f)) for k, f in layers.items() if k in CAPTURED}
         rows["captured step"] = best_of(steps, rounds, device)
-        m = moments_of(squash(standard_frame(torch.randn(1024, 512, 1, device=device), 1e-5)[0]), 6)
-        rows["captured solve"] = best_of({"512 columns": captured(lambda: dual_solve(m))}, 9, device)
+        columns = torch.randn(1024, 512, 1, device=device)
+        m = moments_of(squash(standard_frame(columns, 1e-5)[0]), 6)
+        solve = {"512 columns": captured(lambda: dual_solve(m))}
+        rows["captured solve"] = best_of(solve, rounds, device)
     with torch.no_grad():
         for layer in layers.values():
             layer.eval()
@@ -225,7 +227,8 @@ def main():
     torch.set_num_threads(1)
     record = {
         "date": datetime.date.today().isoformat(), "device": str(device),
-        "processor": torch.cuda.get_device_name() if on_gpu else platform.processor(), "torch": torch.__version__, "threads": 1, "rows": [],
+        "processor": torch.cuda.get_device_name() if on_gpu else platform.processor(),
+        "torch": torch.__version__, "threads": 1, "rows": [],
     }
     for shape in QUICK if options.quick else ON_GPU if on_gpu else SHAPES:
         rounds = 3 if options.quick or torch.Size(shape).numel() > 1 << 22 else 9
