@@ -1,31 +1,18 @@
 """The Triton kernel's launch: padded sizes, and the rules of integration kept on the device."""
 
-import functools
-import importlib.util
-
 import torch
 
 from torch_bridge.ops.constants import constants
+from torch_bridge.ops.cuda_columns import available, padded
 from torch_bridge.ops.dual_solve import tables
 
 LARGEST_DEGREE = 8  # above it a program's numbers no longer fit its registers
 WARPS = 2
 
 
-@functools.cache
-def available():
-    """Triton comes with torch where torch comes with CUDA."""
-    return importlib.util.find_spec("triton") is not None
-
-
 def serves(m):
     """Whether the kernel may be called on moments m (C, k)."""
     return m.is_cuda and m.shape[1] <= LARGEST_DEGREE and available()
-
-
-def padded(count):
-    """The next power of two, at least 2."""
-    return max(2, 1 << (count - 1).bit_length())
 
 
 def rules(k, nodes, device):

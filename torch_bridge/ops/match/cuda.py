@@ -3,17 +3,14 @@
 import torch
 
 from maxent.status import Status
+from torch_bridge.ops.cuda_columns import WARPS, Plan, available, padded, spreads_of
 from torch_bridge.ops.dual_solve import cuda as dual_solve
 from torch_bridge.ops.dual_solve import operators as dual
-from torch_bridge.ops.dual_solve.cuda import padded
 from torch_bridge.ops.soft_rank.operators import operator
 
-PROGRAMS = 2112  # sixteen on each of an H100's 132 multiprocessors
-MOST_CHUNKS = 128  # partial sums that one program adds up at a time
 TABLED = 4  # columns a program where each has k + 1 tables
 CELLS = 128
 SQUASH = 2.0
-WARPS = 4
 SAYINGS = {
     "TOLERANCE": dual.TOLERANCE[torch.float32], "LARGEST_SIZE": dual.LARGEST_SIZE,
     "HELD_BACK": dual.HELD_BACK, "SOLVED": Status.SOLVED.value, "ATOMIC": Status.ATOMIC.value,
@@ -28,7 +25,7 @@ def serves(x, degree):
         and x.dtype in (torch.float32, torch.bfloat16, torch.float16)
         and degree <= dual_solve.LARGEST_DEGREE
         and 0 < x.shape[0] * x.shape[2] < 1 << 31
-        and dual_solve.available()
+        and available()
         and (
             torch.compiler.is_compiling()
             or (
@@ -45,31 +42,10 @@ def notes(found):
         found.mean.is_cuda
         and found.mean.dtype == torch.float32
         and isinstance(found.count, int)
-        and dual_solve.available()
+        and available()
         and not torch.compiler.is_compiling()
         and torch._C._functorch.peek_interpreter_stack() is None
     )
-
-
-class Plan:
-    """Tiles and chunks for an (A, C, B) tensor: rows that lie side by side, or columns that do.
-
-    A tile has `values` elements, in the second case of so many `columns`: 8 float32 fill a sector
-    of memory, fewer leave more of the first-level cache to each column's tables.
-    """
-
-    def __init__(self, x, values, columns=8):
-        size_a, self.count, self.size_b = x.shape
-        self.size = size_a * self.size_b
-        columns = 1 if x.stride(2) == 1 and self.size_b >= 32 else columns
-        rows = min(values // columns, padded(self.size))
-        blocks = -(-self.count // columns)
-        chunks = max(1, min(PROGRAMS // blocks, MOST_CHUNKS, -(-self.size // rows)))
-        self.chunk = -(-self.size // chunks // rows) * rows
-        self.chunks = -(-self.size // self.chunk)
-        self.grid = blocks, self.chunks
-        self.tile = {"BC": columns, "R": rows, "num_warps": WARPS}
-        self.lengths = self.size, self.count, self.size_b
 
 
 def slots(k):
@@ -106,8 +82,7 @@ def match_op(x, weight, bias, start, eps, ridge, nodes, steps):
     k = start.shape[1]
     plan, sums = Plan(x, 1024), Plan(x, 512)
     strides = x.stride()
-    spreads = x.new_empty((plan.chunks, 2, plan.count), dtype=torch.float64)
-    kernels.spread[plan.grid](x, spreads, *plan.lengths, *strides, plan.chunk, **plan.tile)
+    spreads = spreads_of(x, plan)
     width, padded_spreads = slots(k), padded(plan.chunks)
     part = x.new_empty((sums.chunks, plan.count, width), dtype=torch.float32)
     kernels.moments[sums.grid](

@@ -1,10 +1,9 @@
 """The passes of `torch_bridge.ops.match` over the values, and the steps between them.
 
-A tile is BC columns by R rows; row i of a column is x[i // size_b, c, i % size_b]. Programs (column
-block, chunk of rows) leave partial sums, (chunks, slots, C), that the next step adds up: nothing is
-added atomically, so that a result is the same every time. Steps between passes have one program a
-column and compute in float64. Scalars that matter are constants of the compilation, since a number
-that is passed arrives in float32.
+Tiles are those of `triton_columns`. Programs (column block, chunk of rows) leave partial sums of
+their chunk, that the next step adds up: nothing is added atomically, so that a result is the same
+every time. Steps between passes have one program a column and compute in float64. Scalars that
+matter are constants of the compilation, since a number that is passed arrives in float32.
 """
 
 import triton
@@ -17,6 +16,7 @@ from torch_bridge.ops.dual_solve.triton_kernels import (
     solve_column,
     solved,
 )
+from torch_bridge.ops.triton_columns import mean_and_variance, places
 
 CELLS: tl.constexpr = tl.constexpr(128)
 SQUARE: tl.constexpr = tl.constexpr(4.0)  # of moment_matching.SQUASH
@@ -24,52 +24,6 @@ STEEPEST: tl.constexpr = tl.constexpr(3.0)
 SMALLEST_TAIL: tl.constexpr = tl.constexpr(1e-30)
 SMALLEST_VARIANCE: tl.constexpr = tl.constexpr(1e-19)
 ROOT_2_PI: tl.constexpr = tl.constexpr(2.5066282746310002)
-
-
-@triton.jit
-def places(rows, c, size_b, stride_a, stride_c, stride_b):
-    """Offsets of the tile rows (R,) x columns c (BC,)."""
-    a = (rows // size_b).to(tl.int64)
-    b = (rows % size_b).to(tl.int64)
-    return c.to(tl.int64)[:, None] * stride_c + (a * stride_a + b * stride_b)[None, :]
-
-
-@triton.jit
-def spread(
-    x, part, size, count, size_b, stride_a, stride_c, stride_b, chunk,
-    BC: tl.constexpr, R: tl.constexpr,
-):
-    """part (chunks, 2, C) float64: sums of d and d^2, d = x less the column's first value, which is
-    no further than sqrt(size) standard deviations from the mean.
-    """
-    c = tl.program_id(0) * BC + tl.arange(0, BC)
-    held_c = c < count
-    first = tl.load(x + c.to(tl.int64) * stride_c, mask=held_c, other=0.0).to(tl.float64)
-    once = tl.zeros((BC, R), tl.float64)
-    twice = tl.zeros((BC, R), tl.float64)
-    start = tl.program_id(1) * chunk
-    for row in range(0, chunk, R):
-        rows = start + row + tl.arange(0, R)
-        held = held_c[:, None] & (rows < size)[None, :]
-        at = places(rows, c, size_b, stride_a, stride_c, stride_b)
-        value = tl.load(x + at, mask=held, other=0.0).to(tl.float64)
-        d = tl.where(held, value - first[:, None], 0.0)
-        once += d
-        twice += d * d
-    at = part + (tl.program_id(1) * 2) * count + c
-    tl.store(at, tl.sum(once, 1), mask=held_c)
-    tl.store(at + count, tl.sum(twice, 1), mask=held_c)
-
-
-@triton.jit
-def mean_and_variance(first, part, c, held, chunks, size, count, CHUNKS: tl.constexpr):
-    """Of columns c (BC,), float64, from what `spread` left."""
-    p = tl.arange(0, CHUNKS)
-    at = part + (p * 2 * count)[:, None] + c[None, :]
-    held = (p < chunks)[:, None] & held[None, :]
-    apart = tl.sum(tl.load(at, mask=held, other=0.0), 0) / size
-    square = tl.sum(tl.load(at + count, mask=held, other=0.0), 0) / size
-    return first + apart, tl.maximum(square - apart * apart, 0.0)
 
 
 @triton.jit
