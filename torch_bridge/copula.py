@@ -15,6 +15,7 @@ so that sums of two halves add up to the sums of the whole:
     quantiles    see `torch_bridge.quantile_map`.
 """
 
+import math
 
 import torch
 
@@ -25,7 +26,7 @@ from torch_bridge.ops.columns import (
     permutation_for,
     reduced_dimensions,
 )
-from torch_bridge.ops.soft_rank import METHODS, rank, sigmoid_sum
+from torch_bridge.ops.soft_rank import METHODS, cuda, rank, sigmoid_sum
 from torch_bridge.ops.statistics import column_variance
 
 RIDGE = 1e-14  # of the Hankel diagonal: makes constant columns solvable, and nothing else different
@@ -138,6 +139,9 @@ def transform(x, strength, target, dims, standardize, eps, method):
     if x.numel() == 0:
         return x.clone(), x.clone()
     if standardize:
+        rows = math.prod(x.shape[d] for d in dims)
+        if method == "auto" and cuda.serves(x, strength, rows):
+            method = "window"
         strength = standardized_strength(x, strength, dims, eps)
     v = folded_probability(x, strength, dims, method)
     return quantile(target, v), v

@@ -9,7 +9,8 @@ import math
 
 import torch
 
-from torch_bridge.ops.statistics import normal_quantile
+from torch_bridge.ops.statistics import is_plain, normal_quantile
+from torch_bridge.ops.statistics.cuda import quantile_gradient
 
 SMALLEST_TAIL = 1e-30  # F^{-1} = -11.46: keeps the quantile and its slope finite in float32
 
@@ -44,6 +45,8 @@ class Quantile(torch.autograd.Function):
         (y,) = ctx.saved_tensors
         if torch.is_grad_enabled() or torch.compiler.is_compiling():
             return grad * slope(y)
+        if is_plain(y) and y.is_cuda:
+            return quantile_gradient(y, grad)
         rise = y.square().mul_(0.5).exp_()  # in place: nothing else sees it
         return rise.mul_(grad).mul_(math.sqrt(2 * math.pi))
 

@@ -3,6 +3,7 @@
     operators   the sums as differentiable torch operators
     cpu         plan and threads for CPU tensors  ->  kernels, the numba loops
     vectors     the innermost steps of those loops as vector instructions
+    cuda        the same for CUDA tensors: launches of  ->  triton_kernels
     tensors     the same sums in torch operations, for any device
     tables      the constants of both, with their derivation
 """

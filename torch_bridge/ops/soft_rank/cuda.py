@@ -139,9 +139,9 @@ def rank(x, gamma, with_density, fold):
         columns.spread_chunks, OUTSIDE, **ends,
     )
     size_a, _, size_b = x.shape
-    if with_density:
-        density = density.view(columns.count, size_a, size_b).transpose(0, 1)
-    return as_given(columns, y, x), density
+    if not with_density:
+        return as_given(columns, y, x), x.new_empty(0)
+    return as_given(columns, y, x), density.view(-1, size_a, size_b).transpose(0, 1)
 
 
 def as_given(columns, y, x):

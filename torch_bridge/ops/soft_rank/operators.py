@@ -23,7 +23,7 @@ import inspect
 import torch
 
 from torch_bridge.ops.columns import columnwise
-from torch_bridge.ops.soft_rank import cpu, tables, tensors
+from torch_bridge.ops.soft_rank import cpu, cuda, tables, tensors
 
 METHODS = ("auto", "grid", "sort", "pairwise")
 
@@ -33,8 +33,10 @@ def on_cpu(x, method):
 
 
 def in_torch(method):
-    """'tensors-sort' names the torch form of a method where the CPU kernels would be taken."""
-    return method.removeprefix("tensors-")
+    """'tensors-sort' names the torch form of a method where the CPU kernels would be taken. The
+    window's kernels lack derivatives of the gradient, which are summed after sorting.
+    """
+    return "auto" if method == "window" else method.removeprefix("tensors-")
 
 
 LIBRARY = torch.library.Library("maxent", "FRAGMENT")
@@ -70,6 +72,8 @@ def rank_op(x, gamma, method, with_density, fold):
         return blank_rank(x, gamma, method, with_density, fold)
     if on_cpu(x, method):
         return cpu.rank(x, gamma, method, with_density, fold)
+    if method == "window":
+        return *cuda.rank(x, gamma, with_density, fold), gamma.new_zeros((2, x.shape[1]))
     ranks, density = tensors.rank(x, gamma, in_torch(method), fold)
     density = density if with_density else x.new_empty(0)
     return ranks, density, gamma.new_zeros((2, x.shape[1]))
@@ -86,6 +90,8 @@ def rank_gradient_op(x, gamma, g, density, low_high, method, to_x):
         return torch.empty_like(x)
     if on_cpu(x, method):
         return cpu.rank_gradient(x, gamma, g, density, low_high, method, to_x)
+    if method == "window":
+        return cuda.rank_gradient(x, gamma, g, density, to_x)
     dt = tensors.rank_gradient(x, gamma, g, density, in_torch(method))
     return scaled_by(gamma, dt) if to_x else dt
 

@@ -1,4 +1,4 @@
-"""Where a tensor is on the CPU and nothing is traced, one pass each; else tensor operations.
+"""One pass each where nothing is traced (on a GPU in float32); else tensor operations.
 
     mean_and_variance   (2, C) float64: mean and mean square about it
     column_variance     (C,) float64, with  d var = (2 / n) sum_i (x_i - mean) dx_i
@@ -12,8 +12,9 @@ import numpy as np
 import torch
 
 from torch_bridge.ops.chebyshev.operators import aligned, in_blocks
+from torch_bridge.ops.cuda_columns import available
 from torch_bridge.ops.soft_rank.cpu import columns_of, in_threads
-from torch_bridge.ops.statistics import kernels
+from torch_bridge.ops.statistics import cuda, kernels
 
 CHUNK = 1 << 15  # elements that one thread takes at a time
 
@@ -21,9 +22,11 @@ CHUNK = 1 << 15  # elements that one thread takes at a time
 def is_plain(x):
     """Whether the loops may be called on x."""
     return (
-        x.device.type == "cpu"
+        (
+            (x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64))
+            or (x.is_cuda and x.dtype == torch.float32 and available())
+        )
         and x.numel() > 0
-        and x.dtype in (torch.float32, torch.float64)
         and not torch.compiler.is_compiling()
         and torch._C._functorch.peek_interpreter_stack() is None
         and torch.autograd.forward_ad._current_level < 0
@@ -32,6 +35,8 @@ def is_plain(x):
 
 @torch.library.custom_op("maxent::column_moments", mutates_args=())
 def moments_op(x: torch.Tensor) -> torch.Tensor:
+    if x.is_cuda:
+        return cuda.moments(x)
     out = np.empty((2, x.shape[1]))
     source = columns_of(x)
 
@@ -94,6 +99,8 @@ def column_variance(x):
 def bin_sums_op(
     x: torch.Tensor, y: torch.Tensor, score: torch.Tensor, bins: int, low: float, high: float
 ) -> torch.Tensor:
+    if x.is_cuda:
+        return cuda.bin_sums(x, y.to(x.dtype), score.to(x.dtype), bins, low, high)
     out = np.zeros((x.shape[1], 3, bins))
     source = columns_of(x)
     others = [columns_of(aligned(v.to(x.dtype), x)) for v in (y, score)]
@@ -132,6 +139,8 @@ def bin_sums(x, y, score, bins, low, high):
 
 @torch.library.custom_op("maxent::normal_quantile", mutates_args=())
 def normal_quantile_op(v: torch.Tensor) -> torch.Tensor:
+    if v.is_cuda:
+        return cuda.normal_quantile(v)
     y = torch.empty_like(v)
     source = v if v.stride() == y.stride() else torch.empty_like(v).copy_(v)
     flat, out = (t.as_strided((t.numel(),), (1,)).numpy() for t in (source, y))
