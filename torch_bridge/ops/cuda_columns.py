@@ -1,6 +1,5 @@
 """How CUDA columns (A, C, B) are cut into tiles and chunks, and their sums about a value."""
 
-import functools
 import importlib.util
 
 import torch
@@ -8,12 +7,7 @@ import torch
 PROGRAMS = 2112  # sixteen on each of an H100's 132 multiprocessors
 MOST_CHUNKS = 128  # partial sums that one program adds up at a time
 WARPS = 4
-
-
-@functools.cache
-def available():
-    """Triton comes with torch where torch comes with CUDA."""
-    return importlib.util.find_spec("triton") is not None
+AVAILABLE = importlib.util.find_spec("triton") is not None  # it comes with torch for CUDA
 
 
 def padded(count):

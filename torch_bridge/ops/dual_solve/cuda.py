@@ -3,7 +3,7 @@
 import torch
 
 from torch_bridge.ops.constants import constants
-from torch_bridge.ops.cuda_columns import available, padded
+from torch_bridge.ops.cuda_columns import AVAILABLE, padded
 from torch_bridge.ops.dual_solve import tables
 
 LARGEST_DEGREE = 8  # above it a program's numbers no longer fit its registers
@@ -12,7 +12,7 @@ WARPS = 2
 
 def serves(m):
     """Whether the kernel may be called on moments m (C, k)."""
-    return m.is_cuda and m.shape[1] <= LARGEST_DEGREE and available()
+    return m.is_cuda and m.shape[1] <= LARGEST_DEGREE and AVAILABLE
 
 
 def rules(k, nodes, device):

@@ -19,6 +19,7 @@ moments: with z t' = t (1 - t^2) it is j (m_|j-2| - m_{j+2}) / 4.
 """
 
 from torch_bridge.ops.match.cuda import (
+    SQUASH,
     applies,
     apply_op,
     match_gradient_op,
@@ -28,4 +29,4 @@ from torch_bridge.ops.match.cuda import (
     serves,
 )
 
-__all__ = ["applies", "apply_op", "match_gradient_op", "match_op", "note", "notes", "serves"]
+__all__ = ["SQUASH", "applies", "apply_op", "match_gradient_op", "match_op", "note", "notes", "serves"]

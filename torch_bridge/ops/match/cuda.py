@@ -3,12 +3,12 @@
 import torch
 
 from maxent.status import Status
-from torch_bridge.ops.cuda_columns import WARPS, Plan, available, padded, spreads_of
+from torch_bridge.ops.cuda_columns import AVAILABLE, WARPS, Plan, padded, spreads_of
 from torch_bridge.ops.dual_solve import cuda as dual_solve
 from torch_bridge.ops.dual_solve import operators as dual
 from torch_bridge.ops.soft_rank.operators import operator
 
-TABLED = 4  # columns a program where each has k + 1 tables
+TABLED = 2  # columns a program where each has k + 1 tables
 CELLS = 128
 SQUASH = 2.0
 SAYINGS = {
@@ -25,7 +25,7 @@ def serves(x, degree):
         and x.dtype in (torch.float32, torch.bfloat16, torch.float16)
         and degree <= dual_solve.LARGEST_DEGREE
         and 0 < x.shape[0] * x.shape[2] < 1 << 31
-        and available()
+        and AVAILABLE
         and (
             torch.compiler.is_compiling()
             or (
@@ -42,7 +42,7 @@ def notes(found):
         found.mean.is_cuda
         and found.mean.dtype == torch.float32
         and isinstance(found.count, int)
-        and available()
+        and AVAILABLE
         and not torch.compiler.is_compiling()
         and torch._C._functorch.peek_interpreter_stack() is None
     )

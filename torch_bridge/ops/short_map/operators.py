@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from torch_bridge.ops import monotone_table
+from torch_bridge.ops import match, monotone_table
 from torch_bridge.ops.monotone_table.operators import plain
 from torch_bridge.ops.short_map import kernels
 from torch_bridge.ops.short_map.kernels import WIDTH
@@ -84,4 +84,7 @@ def apply(rows, table, cubics, x, squash):
     """monotone_table.apply to within fit.error; rows of `rows_of`, cubics = powers(table)."""
     if plain(rows, table, x):
         return apply_op(rows, cubics, x, squash)
+    center, unit = rows[0], rows[1]
+    if squash and match.applies(table, cubics, x, center, unit, match.SQUASH):
+        return match.apply_op(x, cubics, center, 1 / (match.SQUASH * unit))  # the table itself
     return in_torch(rows, table, cubics, x, squash)

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from torch_bridge.ops.constants import constants
-from torch_bridge.ops.cuda_columns import MOST_CHUNKS, PROGRAMS, Plan, available, padded, spreads_of
+from torch_bridge.ops.cuda_columns import AVAILABLE, MOST_CHUNKS, PROGRAMS, Plan, padded, spreads_of
 from torch_bridge.ops.soft_rank import tables
 
 BOXES = 128
@@ -39,8 +39,7 @@ def serves(x, strength, rows):
         and not isinstance(strength, torch.Tensor)
         and strength <= STRONGEST
         and SMALLEST <= rows < 1 << 31
-        and available()
-        and not torch.are_deterministic_algorithms_enabled()
+        and AVAILABLE
     )
 
 
@@ -110,10 +109,18 @@ class Columns:
             *self.lengths(), *self.x.stride(), *weight.stride(), chunk, self.spread_chunks,
             CHUNKS=padded(self.spread_chunks), R=128, WEIGHTED=g is not None, num_warps=4,
         )
+        if torch.are_deterministic_algorithms_enabled():
+            self.put_in_order()
         powers = part.sum((0, 3), dtype=torch.float64).flatten(1)
         (matrix,) = constants(translations, (), torch.float64, self.x.device)
         found = powers @ matrix[:, first * BOXES * POWERS :]
         return found.view(self.count, -1, BOXES, POWERS)
+
+    def put_in_order(self):
+        """The rows outside, which the programs put down in the order they came in."""
+        place = torch.arange(self.size, dtype=torch.int32, device=self.x.device)
+        beyond = place[None, :] >= self.counts[:, None]
+        self.outside = torch.where(beyond, self.size, self.outside).sort(1).values
 
 
 def rank(x, gamma, with_density, fold):

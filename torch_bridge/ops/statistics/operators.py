@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from torch_bridge.ops.chebyshev.operators import aligned, in_blocks
-from torch_bridge.ops.cuda_columns import available
+from torch_bridge.ops.cuda_columns import AVAILABLE
 from torch_bridge.ops.soft_rank.cpu import columns_of, in_threads
 from torch_bridge.ops.statistics import cuda, kernels
 
@@ -24,7 +24,7 @@ def is_plain(x):
     return (
         (
             (x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64))
-            or (x.is_cuda and x.dtype == torch.float32 and available())
+            or (x.is_cuda and x.dtype == torch.float32 and AVAILABLE)
         )
         and x.numel() > 0
         and not torch.compiler.is_compiling()
