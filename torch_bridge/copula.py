@@ -139,7 +139,7 @@ def transform(x, strength, target, dims, standardize, eps, method):
     if x.numel() == 0:
         return x.clone(), x.clone()
     if standardize:
-        rows = math.prod(x.shape[d] for d in dims)
+        rows = math.prod([x.shape[d] for d in dims])
         if method == "auto" and cuda.serves(x, strength, rows):
             method = "window"
         strength = standardized_strength(x, strength, dims, eps)

@@ -29,4 +29,6 @@ from torch_bridge.ops.match.cuda import (
     serves,
 )
 
-__all__ = ["SQUASH", "applies", "apply_op", "match_gradient_op", "match_op", "note", "notes", "serves"]
+__all__ = [
+    "SQUASH", "applies", "apply_op", "match_gradient_op", "match_op", "note", "notes", "serves",
+]
