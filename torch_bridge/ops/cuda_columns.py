@@ -15,6 +15,13 @@ def padded(count):
     return max(2, 1 << (count - 1).bit_length())
 
 
+def cut(size, blocks, rows):
+    """(chunks, rows of a chunk) of columns of `size`, for programs that take `rows` at a time."""
+    chunks = max(1, min(PROGRAMS // blocks, MOST_CHUNKS, -(-size // rows)))
+    chunk = -(-size // chunks // rows) * rows
+    return -(-size // chunk), chunk
+
+
 class Plan:
     """Tiles and chunks for an (A, C, B) tensor: rows that lie side by side, or columns that do.
 
@@ -28,9 +35,7 @@ class Plan:
         columns = 1 if x.stride(2) == 1 and self.size_b >= 32 else columns
         rows = min(values // columns, padded(self.size))
         blocks = -(-self.count // columns)
-        chunks = max(1, min(PROGRAMS // blocks, MOST_CHUNKS, -(-self.size // rows)))
-        self.chunk = -(-self.size // chunks // rows) * rows
-        self.chunks = -(-self.size // self.chunk)
+        self.chunks, self.chunk = cut(self.size, blocks, rows)
         self.grid = blocks, self.chunks
         self.tile = {"BC": columns, "R": rows, "num_warps": WARPS}
         self.lengths = self.size, self.count, self.size_b

@@ -15,7 +15,8 @@ with G, plus h_j / N times E t' T_j', taken with the moments, and E t' z T_j', w
 moments: with z t' = t (1 - t^2) it is j (m_|j-2| - m_{j+2}) / 4.
 
     cuda             the operators: allocation and launches
-    triton_kernels   the passes, and the steps between them
+    triton_passes    over the values
+    triton_steps     between them, a program a column
 """
 
 from torch_bridge.ops.match.cuda import (

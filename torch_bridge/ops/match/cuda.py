@@ -75,7 +75,7 @@ def match_op(x, weight, bias, start, eps, ridge, nodes, steps):
     """(y, mean, var, scale, moments, coefficients, status, residual, steps taken, frame, averages,
     cubics).
     """
-    from torch_bridge.ops.match import triton_kernels as kernels
+    from torch_bridge.ops.match import triton_passes, triton_steps
 
     found = blank_match(x, weight, bias, start, eps, ridge, nodes, steps)
     y, *of_columns, frame, averages, cubics = found
@@ -85,19 +85,19 @@ def match_op(x, weight, bias, start, eps, ridge, nodes, steps):
     spreads = spreads_of(x, plan)
     width, padded_spreads = slots(k), padded(plan.chunks)
     part = x.new_empty((sums.chunks, plan.count, width), dtype=torch.float32)
-    kernels.moments[sums.grid](
+    triton_passes.moments[sums.grid](
         x, spreads, part, *plan.lengths, *strides, sums.chunk, plan.chunks, eps, K=k, SLOTS=width,
         CHUNKS=padded_spreads, **sums.tile,
     )
-    kernels.fit[(plan.count,)](
+    triton_steps.fit[(plan.count,)](
         x, spreads, part, start.contiguous(), plan.size, plan.count, strides[1], plan.chunks,
         sums.chunks, eps, steps, *dual_solve.rules(k, nodes, x.device), frame, averages,
         *of_columns, **SAYINGS, RIDGE=ridge, EPS=torch.finfo(torch.float32).eps,
         **dual_solve.sizes(k, nodes), SLOTS=width, SPREADS=padded_spreads,
         CHUNKS=padded(sums.chunks), num_warps=dual_solve.WARPS,
     )
-    kernels.table[(plan.count,)](of_columns[4], cubics, K=k, KP=padded(k), num_warps=WARPS)
-    kernels.apply[plan.grid](
+    triton_steps.table[(plan.count,)](of_columns[4], cubics, K=k, KP=padded(k), num_warps=WARPS)
+    triton_passes.apply[plan.grid](
         x, y, frame, cubics, weight, bias, *plan.lengths, *strides, *y.stride(), plan.chunk,
         **plan.tile, WEIGHTED=weight is not None, BIASED=bias is not None,
     )
@@ -123,11 +123,11 @@ def applies(table, cubics, x, center, scale, squash):
 )
 def apply_op(x, cubics, center, scale):
     """The map of a table, cubics (C, CELLS, 4) its monotone_table.powers, center and scale (C,)."""
-    from torch_bridge.ops.match import triton_kernels as kernels
+    from torch_bridge.ops.match import triton_passes
 
     y, plan = torch.empty_like(x), Plan(x, 1024)
     frame = torch.stack([center, torch.zeros_like(center), scale.reciprocal()], 1)
-    kernels.apply[plan.grid](
+    triton_passes.apply[plan.grid](
         x, y, frame.to(torch.float32), cubics.to(torch.float32).transpose(1, 2).contiguous(), None,
         None, *plan.lengths, *x.stride(), *y.stride(), plan.chunk, **plan.tile, WEIGHTED=False,
         BIASED=False,
@@ -147,7 +147,7 @@ def blank_gradient(x, g, weight, c, frame, averages, cubics, ridge, nodes):
 )
 def match_gradient_op(x, g, weight, c, frame, averages, cubics, ridge, nodes):
     """(dx, the sums of g y and of g)."""
-    from torch_bridge.ops.match import triton_kernels as kernels
+    from torch_bridge.ops.match import triton_passes, triton_steps
 
     found = blank_gradient(x, g, weight, c, frame, averages, cubics, ridge, nodes)
     dx, by_weight, by_bias = found
@@ -155,23 +155,23 @@ def match_gradient_op(x, g, weight, c, frame, averages, cubics, ridge, nodes):
     plan, sums = Plan(x, 1024), Plan(x, 512, TABLED)
     strides = *x.stride(), *g.stride()
     by_c = x.new_empty((count, k, 4, CELLS), dtype=torch.float32)
-    kernels.jacobian[(count,)](c, by_c, K=k, KP=padded(k), num_warps=WARPS)
+    triton_steps.jacobian[(count,)](c, by_c, K=k, KP=padded(k), num_warps=WARPS)
     width = padded(k + 4)
     part = x.new_empty((sums.chunks, count, width), dtype=torch.float32)
     weighted = weight is not None
-    kernels.pull[sums.grid](
+    triton_passes.pull[sums.grid](
         x, g, frame, cubics, by_c, weight, part, *plan.lengths, *strides, sums.chunk, K=k,
         SLOTS=width, **sums.tile, WEIGHTED=weighted,
     )
     back = x.new_empty((count, k + 2), dtype=torch.float32)
     rule = dual_solve.rules(k, nodes, x.device)[:3]
     sizes = {name: value for name, value in dual_solve.sizes(k, nodes).items() if name != "FINE"}
-    kernels.combine[(count,)](
+    triton_steps.combine[(count,)](
         part, c, averages, frame, back, by_weight, by_bias, plan.size, count, sums.chunks, *rule,
         RIDGE=ridge, **sizes, SLOTS=width, AVERAGES=averages.shape[1], CHUNKS=padded(sums.chunks),
         num_warps=dual_solve.WARPS,
     )
-    kernels.push[plan.grid](
+    triton_passes.push[plan.grid](
         x, g, dx, frame, cubics, weight, back, *plan.lengths, *strides, *dx.stride(), plan.chunk,
         K=k, **plan.tile, WEIGHTED=weighted,
     )
@@ -184,12 +184,12 @@ def note(found, size, momentum, batches, running):
     found: mean, var, moments, coefficients, status, residual and steps taken; running: the buffers
     of each. momentum None is the average over all batches, whose number is `batches`.
     """
-    from torch_bridge.ops.match import triton_kernels as kernels
+    from torch_bridge.ops.match import triton_steps
 
     count, k = found[2].shape
     largest = min(torch.finfo(part.dtype).max for part in (found[1], running[1]))
     columns = 32
-    kernels.note[(-(-count // columns),)](
+    triton_steps.note[(-(-count // columns),)](
         *found, batches, *running, count, size, LARGEST=largest,
         MOMENTUM=-1.0 if momentum is None else momentum, K=k, KP=padded(k), BC=columns,
         num_warps=1,

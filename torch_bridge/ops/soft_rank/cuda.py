@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from torch_bridge.ops.constants import constants
-from torch_bridge.ops.cuda_columns import AVAILABLE, MOST_CHUNKS, PROGRAMS, Plan, padded, spreads_of
+from torch_bridge.ops.cuda_columns import AVAILABLE, Plan, cut, padded, spreads_of
 from torch_bridge.ops.soft_rank import tables
 
 BOXES = 128
@@ -92,9 +92,8 @@ class Columns:
 
     def cut(self, rows):
         """(grid, chunk) of programs that take `rows` at a time."""
-        chunks = max(1, min(PROGRAMS // self.count, MOST_CHUNKS, -(-self.size // rows)))
-        chunk = -(-self.size // chunks // rows) * rows
-        return (self.count, -(-self.size // chunk)), chunk
+        chunks, chunk = cut(self.size, self.count, rows)
+        return (self.count, chunks), chunk
 
     def lengths(self):
         return self.size, self.count, self.x.shape[2]

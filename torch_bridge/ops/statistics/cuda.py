@@ -2,9 +2,10 @@
 
 import torch
 
-from torch_bridge.ops.cuda_columns import MOST_CHUNKS, PROGRAMS, Plan, spreads_of
+from torch_bridge.ops.cuda_columns import Plan, cut, spreads_of
 
 ELEMENTS = 1024  # a program, of what goes element by element
+ROWS = 128  # of a product on the matrix units
 
 
 def moments(x):
@@ -48,14 +49,11 @@ def bin_sums(x, y, score, bins, low, high):
             part.permute(1, 0, 2).reshape(1, count, size_a * size_b) for part in (x, y, score)
         )
     size = size_a * size_b
-    rows = 128
-    chunks = max(1, min(PROGRAMS // count, MOST_CHUNKS, -(-size // rows)))
-    chunk = -(-size // chunks // rows) * rows
-    grid = count, -(-size // chunk)
-    part = torch.empty((grid[1], count, bins, 16), dtype=torch.float32, device=x.device)
-    triton_kernels.bin_sums[grid](
+    chunks, chunk = cut(size, count, ROWS)
+    part = torch.empty((chunks, count, bins, 16), dtype=torch.float32, device=x.device)
+    triton_kernels.bin_sums[(count, chunks)](
         x, y, score, part, size, count, x.shape[2], *x.stride(), *y.stride(), *score.stride(),
-        chunk, LOW=low, PER_UNIT=bins / (high - low), BINS=bins, R=rows, num_warps=4,
+        chunk, LOW=low, PER_UNIT=bins / (high - low), BINS=bins, R=ROWS, num_warps=4,
     )
     weight, *parts = part.sum(0, dtype=torch.float64)[..., :5].unbind(2)
     return torch.stack([weight, parts[0] + parts[1], parts[2] + parts[3]], 1)
