@@ -87,24 +87,30 @@ class Report:
         return made
 
     def verdicts(self):
-        rows = []
+        """A paragraph and a table for every net."""
+        rows = {}
         for preset, part, sentence, found in self.settings:
             evidence = []
             for setting in found:
                 if setting.rate is None:
                     told = [f"{comparison.words} {signed(difference)}" for comparison, difference
                             in zip(claims.CLAIMS[sentence], setting.differences, strict=True)]
-                    evidence.append(f"{claims.NAMES[setting.optimiser]}: " + ", ".join(told))
-            against = [setting.name for setting in found if setting.opposite]
+                    evidence += [f"{claims.NAMES[setting.optimiser]}: {words}" for words in told]
+            against = sum(setting.opposite for setting in found)
             words = f"**{claims.verdict(found)}**"
             if against:
-                words += f"; the opposite of a part of it at {'; '.join(against)}"
+                words += f"; the opposite of a part of it at {against} of {len(found)} settings"
             note = notes(self.found[preset][1].of(sweep.sweep_configs(part)))
-            rows.append((sentence, claims.where(part) + (f" ({note})" if note else ""), words,
-                         "; ".join(evidence) or "—", command(preset)))
-        heading = ("claim", "where", "verdict", "at own rates: difference [95 % interval]",
-                   "command")
-        return table(heading, rows)
+            place = claims.where(part) + (f" ({note})" if note else "")
+            rows.setdefault((place, command(preset)), []).append(
+                (sentence, words, "<br>".join(evidence) or "—")
+            )
+        heading = ("claim", "verdict", "at own rates: difference [95 % interval]")
+        lines = []
+        for (place, by), part_rows in rows.items():
+            lines += [""] if lines else []
+            lines += [f"{place}, {by}:", "", *table(heading, part_rows)]
+        return lines
 
     def all_settings(self):
         rows, shown = [], []
