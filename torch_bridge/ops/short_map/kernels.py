@@ -8,6 +8,8 @@ import math
 import numpy as np
 from numba import njit
 
+from torch_bridge.ops.short_map.vectors import LANES, sixteen_of_four
+
 WIDTH = 128
 ROWS = 4  # runs that share the loads of a coefficient
 FAST = {"contract", "nsz", "arcp", "afn", "reassoc"}  # lets 1 / sqrt be an estimate and a step
@@ -44,49 +46,39 @@ def one_run(x, count, tile, bend, one, y):
     return far
 
 
+@njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, fastmath=FAST, error_model="numpy")
+def places(x, count, tile, bend, one, v):
+    for i in range(count):
+        v[i] = place(x[i], tile, i, bend, one)
+
+
 @njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, fastmath=EXACT, error_model="numpy")
-def from_table(x, count, tile, columns, cubics, numbers, bend, work, y):
+def from_table(x, count, tile, columns, cubics, numbers, bend, v, y):
     """What lies outside the window in one run; see `monotone_table.kernels.apply`."""
     half, cells, last_cell, zero, one = numbers
-    far, places, over, at = work
+    places(x, count, tile, bend, one, v)
     for i in range(count):
-        z = (x[i] - tile[0, i]) * tile[1, i]
-        t = z / math.sqrt(bend * z * z + one)
-        far[i] = abs(t * tile[2, i] + tile[3, i]) > one
-        u = t * half + half
-        inside = u if u > zero else zero
-        inside = inside if inside < cells else cells
-        over[i] = u - inside
-        places[i] = inside
-        at[i] = np.int32(inside if inside < last_cell else last_cell)
-    for i in range(count):
-        if far[i]:
-            cell = at[i]
-            s = places[i] - cell
+        if abs(v[i]) > one:
+            z = (x[i] - tile[0, i]) * tile[1, i]
+            u = z / math.sqrt(bend * z * z + one) * half + half
+            inside = u if u > zero else zero
+            inside = inside if inside < cells else cells
+            cell = np.int32(inside if inside < last_cell else last_cell)
+            s = inside - cell
             row = cubics[columns[i]]
             j = 4 * np.uint32(cell)
             c1, c2, c3 = row[j + 1], row[j + 2], row[j + 3]
             steepness = c1 + s * (c2 + c2 + s * (c3 + c3 + c3))
-            y[i] = row[j] + s * (c1 + s * (c2 + s * c3)) + over[i] * steepness
+            y[i] = row[j] + s * (c1 + s * (c2 + s * c3)) + (u - inside) * steepness
 
 
 @njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, fastmath=FAST, error_model="numpy")
-def four(x, starts, tile, bend, one, out):
-    """Four whole runs; whether a value lies outside its window."""
-    a, b, c, d = starts
-    x0, x1, x2, x3 = x[a : a + WIDTH], x[b : b + WIDTH], x[c : c + WIDTH], x[d : d + WIDTH]
-    y0, y1, y2, y3 = out[a : a + WIDTH], out[b : b + WIDTH], out[c : c + WIDTH], out[d : d + WIDTH]
-    far = False
-    for i in range(WIDTH):
-        v0, v1 = place(x0[i], tile, i, bend, one), place(x1[i], tile, i, bend, one)
-        v2, v3 = place(x2[i], tile, i, bend, one), place(x3[i], tile, i, bend, one)
-        far |= (abs(v0) > one) | (abs(v1) > one) | (abs(v2) > one) | (abs(v3) > one)
-        p0, p1 = polynomial(v0, tile, i), polynomial(v1, tile, i)
-        p2, p3 = polynomial(v2, tile, i), polynomial(v3, tile, i)
-        y0[i] = p0
-        y1[i] = p1
-        y2[i] = p2
-        y3[i] = p3
+def four(x, starts, tile, bend, out):
+    """Four whole runs; bit r of the answer: run r has a value outside its window."""
+    far = np.int32(0)
+    flat = tile.ravel()
+    for i in range(0, WIDTH, LANES):
+        far |= sixteen_of_four(x, starts, flat, WIDTH, i, bend, out)
     return far
 
 
@@ -102,23 +94,19 @@ def apply(x, starts, columns, rows, cubics, numbers, bend, out):
     for j in range(rows.shape[0]):
         for c in range(count):
             tile[j, c] = rows[j, columns[c]]
-    work = (
-        np.empty(count, np.bool_), np.empty(count, x.dtype), np.empty(count, x.dtype),
-        np.empty(count, np.int32),
-    )
+    v = np.empty(count, x.dtype)
     done = 0
     if count == WIDTH:
         while done + ROWS <= len(starts):
             i = done
             group = starts[i], starts[i + 1], starts[i + 2], starts[i + 3]
-            if four(x, group, tile, bend, one, out):
-                for a in group:
-                    b = a + count
-                    from_table(
-                        x[a:b], count, tile, columns, cubics, numbers, bend, work, out[a:b]
-                    )
+            far = four(x, group, tile, bend, out)
+            for j in range(ROWS):
+                if far >> j & 1:
+                    a, b = group[j], group[j] + count
+                    from_table(x[a:b], count, tile, columns, cubics, numbers, bend, v, out[a:b])
             done += ROWS
     for a in starts[done:]:
         b = a + count
         if one_run(x[a:b], count, tile, bend, one, out[a:b]):
-            from_table(x[a:b], count, tile, columns, cubics, numbers, bend, work, out[a:b])
+            from_table(x[a:b], count, tile, columns, cubics, numbers, bend, v, out[a:b])

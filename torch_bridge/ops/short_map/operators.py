@@ -1,5 +1,7 @@
 """y = P(v(x)) inside each column's window, the table outside; x (A, C, B), see `fits`."""
 
+import functools
+
 import numpy as np
 import torch
 
@@ -8,6 +10,7 @@ from torch_bridge.ops.monotone_table.operators import plain
 from torch_bridge.ops.short_map import kernels
 from torch_bridge.ops.short_map.kernels import WIDTH
 from torch_bridge.ops.soft_rank.cpu import in_threads
+from torch_bridge.ops.soft_rank.operators import operator
 
 
 def rows_of(fit, center, scale, squash):
@@ -17,6 +20,7 @@ def rows_of(fit, center, scale, squash):
     return torch.cat([torch.stack([center.double().cpu(), unit]), fit.window, fit.coefficients])
 
 
+@functools.lru_cache(maxsize=64)
 def runs(size_a, columns, size_b):
     """(starts of the runs, columns of the values of a run) for every tile of a contiguous array.
 
@@ -42,10 +46,11 @@ def runs(size_a, columns, size_b):
     return [(starts, np.resize(column, width)), (rest, column)]
 
 
-@torch.library.custom_op("maxent::short_map", mutates_args=())
-def apply_op(
-    rows: torch.Tensor, cubics: torch.Tensor, x: torch.Tensor, squash: bool
-) -> torch.Tensor:
+@operator(
+    "short_map(Tensor rows, Tensor cubics, Tensor x, bool squash) -> Tensor",
+    lambda rows, cubics, x, squash: torch.empty_like(x, memory_format=torch.contiguous_format),
+)
+def apply_op(rows, cubics, x, squash):
     x = x.contiguous()
     out = torch.empty_like(x)
     number = x.numpy().dtype.type
@@ -58,11 +63,6 @@ def apply_op(
     source = x.view(-1).numpy()
     in_threads(lambda tile: kernels.apply(source, *tile, *rest), runs(*x.shape), x.numel())
     return out
-
-
-@apply_op.register_fake
-def _(rows, cubics, x, squash):
-    return torch.empty_like(x, memory_format=torch.contiguous_format)
 
 
 def in_torch(rows, table, cubics, x, squash):
