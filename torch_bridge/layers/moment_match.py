@@ -195,7 +195,9 @@ class MomentMatch(ColumnNorm):
             running = (self.running_mean, self.running_var, self.running_moments)
             solve = (self.coefficients, self.status, self.residual, self.steps)
             parts = (found.mean, found.var, found.moments, found.coefficients, *found.info)
-            match.note(parts, found.count, self.momentum, self.num_batches_tracked, running + solve)
+            match.note(
+                self.num_batches_tracked, parts, found.count, self.momentum, running + solve
+            )
             self.table_is_fresh = False
             return
         factor = self.average_factor()

@@ -1,5 +1,6 @@
 """How CUDA columns (A, C, B) are cut into tiles and chunks, and their sums about a value."""
 
+import functools
 import importlib.util
 
 import torch
@@ -8,6 +9,17 @@ PROGRAMS = 2112  # sixteen on each of an H100's 132 multiprocessors
 MOST_CHUNKS = 128  # partial sums that one program adds up at a time
 WARPS = 4
 AVAILABLE = importlib.util.find_spec("triton") is not None  # it comes with torch for CUDA
+
+
+def on_its_device(function):
+    """function(x, ...) with x's device as the current one, to which Triton launches."""
+
+    @functools.wraps(function)
+    def there(x, *rest, **options):
+        with torch.cuda.device_of(x):
+            return function(x, *rest, **options)
+
+    return there
 
 
 def padded(count):

@@ -3,7 +3,7 @@
 import torch
 
 from torch_bridge.ops.constants import constants
-from torch_bridge.ops.cuda_columns import AVAILABLE, padded
+from torch_bridge.ops.cuda_columns import AVAILABLE, on_its_device, padded
 from torch_bridge.ops.dual_solve import tables
 
 LARGEST_DEGREE = 8  # above it a program's numbers no longer fit its registers
@@ -30,6 +30,7 @@ def sizes(k, nodes):
     }
 
 
+@on_its_device
 def solve(m, start, ridge, nodes, steps):
     """(c, residual, steps taken) of m (C, k)."""
     from torch_bridge.ops.dual_solve import triton_kernels

@@ -3,7 +3,7 @@
 import torch
 
 from maxent.status import Status
-from torch_bridge.ops.cuda_columns import AVAILABLE, WARPS, Plan, padded, spreads_of
+from torch_bridge.ops.cuda_columns import AVAILABLE, WARPS, Plan, on_its_device, padded, spreads_of
 from torch_bridge.ops.dual_solve import cuda as dual_solve
 from torch_bridge.ops.dual_solve import operators as dual
 from torch_bridge.ops.soft_rank.operators import operator
@@ -71,6 +71,7 @@ def blank_match(x, weight, bias, start, eps, ridge, nodes, steps):
     " int steps) -> (" + ", ".join(["Tensor"] * 12) + ")",
     blank_match,
 )
+@on_its_device
 def match_op(x, weight, bias, start, eps, ridge, nodes, steps):
     """(y, mean, var, scale, moments, coefficients, status, residual, steps taken, frame, averages,
     cubics).
@@ -79,6 +80,7 @@ def match_op(x, weight, bias, start, eps, ridge, nodes, steps):
 
     found = blank_match(x, weight, bias, start, eps, ridge, nodes, steps)
     y, *of_columns, frame, averages, cubics = found
+    weight, bias = (None if part is None else part.contiguous() for part in (weight, bias))
     k = start.shape[1]
     plan, sums = Plan(x, 1024), Plan(x, 512)
     strides = x.stride()
@@ -121,6 +123,7 @@ def applies(table, cubics, x, center, scale, squash):
     "match_apply(Tensor x, Tensor cubics, Tensor center, Tensor scale) -> Tensor",
     lambda x, *_: torch.empty_like(x),
 )
+@on_its_device
 def apply_op(x, cubics, center, scale):
     """The map of a table, cubics (C, CELLS, 4) its monotone_table.powers, center and scale (C,)."""
     from torch_bridge.ops.match import triton_passes
@@ -145,12 +148,14 @@ def blank_gradient(x, g, weight, c, frame, averages, cubics, ridge, nodes):
     "Tensor cubics, float ridge, int nodes) -> (Tensor, Tensor, Tensor)",
     blank_gradient,
 )
+@on_its_device
 def match_gradient_op(x, g, weight, c, frame, averages, cubics, ridge, nodes):
     """(dx, the sums of g y and of g)."""
     from torch_bridge.ops.match import triton_passes, triton_steps
 
     found = blank_gradient(x, g, weight, c, frame, averages, cubics, ridge, nodes)
     dx, by_weight, by_bias = found
+    weight = None if weight is None else weight.contiguous()
     count, k = c.shape
     plan, sums = Plan(x, 1024), Plan(x, 512, TABLED)
     strides = *x.stride(), *g.stride()
@@ -178,11 +183,12 @@ def match_gradient_op(x, g, weight, c, frame, averages, cubics, ridge, nodes):
     return found
 
 
-def note(found, size, momentum, batches, running):
+@on_its_device
+def note(batches, found, size, momentum, running):
     """A batch of `size` rows into the running statistics, in place; see MomentMatch.update.
 
-    found: mean, var, moments, coefficients, status, residual and steps taken; running: the buffers
-    of each. momentum None is the average over all batches, whose number is `batches`.
+    batches: how many there were, this one counted. found: mean, var, moments, coefficients, status,
+    residual and steps taken; running: the buffers of each. momentum None: the average over all.
     """
     from torch_bridge.ops.match import triton_steps
 

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from torch_bridge.ops.constants import constants
-from torch_bridge.ops.cuda_columns import AVAILABLE, Plan, cut, padded, spreads_of
+from torch_bridge.ops.cuda_columns import AVAILABLE, Plan, cut, on_its_device, padded, spreads_of
 from torch_bridge.ops.soft_rank import tables
 
 BOXES = 128
@@ -122,6 +122,7 @@ class Columns:
         self.outside = torch.where(beyond, self.size, self.outside).sort(1).values
 
 
+@on_its_device
 def rank(x, gamma, with_density, fold):
     """Ranks and their slopes; see cpu.rank."""
     columns = Columns(x, gamma)
@@ -158,6 +159,7 @@ def as_given(columns, y, x):
     return torch.empty_like(x).copy_(y.view(count, size_a, size_b).transpose(0, 1))
 
 
+@on_its_device
 def rank_gradient(x, gamma, g, density, to_x):
     """g K_1(1) - K_1(g), or its product with gamma; density as `rank` gave it."""
     columns = Columns(x, gamma)

@@ -2,12 +2,13 @@
 
 import torch
 
-from torch_bridge.ops.cuda_columns import Plan, cut, spreads_of
+from torch_bridge.ops.cuda_columns import Plan, cut, on_its_device, spreads_of
 
 ELEMENTS = 1024  # a program, of what goes element by element
 ROWS = 128  # of a product on the matrix units
 
 
+@on_its_device
 def moments(x):
     """(2, C) float64: mean, and mean square about it."""
     plan = Plan(x, 1024)
@@ -15,6 +16,7 @@ def moments(x):
     return torch.stack([x[0, :, 0].double() + apart, (square - apart * apart).clamp_min(0.0)])
 
 
+@on_its_device
 def normal_quantile(v):
     from torch_bridge.ops.statistics import triton_kernels
 
@@ -25,6 +27,7 @@ def normal_quantile(v):
     return y
 
 
+@on_its_device
 def quantile_gradient(y, g):
     """g dQ/du, at the quantiles y."""
     from torch_bridge.ops.statistics import triton_kernels
@@ -39,6 +42,7 @@ def quantile_gradient(y, g):
     return out
 
 
+@on_its_device
 def bin_sums(x, y, score, bins, low, high):
     """(C, 3, bins) float64; each of x, y, score (A, C, B)."""
     from torch_bridge.ops.statistics import triton_kernels
