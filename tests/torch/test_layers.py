@@ -570,6 +570,16 @@ def test_nothing_is_compiled_at_installation():
                 assert not any(part.startswith("triton") for part in parts), path
 
 
+@each_kind
+def test_a_variance_that_float32_cannot_hold_leaves_the_averages_finite(kind):
+    layer = make(kind)
+    generator = torch.Generator().manual_seed(0)
+    layer(1e30 * torch.randn(SHAPES["1d"], generator=generator))
+    for _ in range(3):
+        layer(torch.randn(SHAPES["1d"], generator=generator))
+    assert torch.isfinite(layer.running_var).all() and (layer.running_var > 0).all()
+
+
 # All together
 
 

@@ -254,5 +254,9 @@ class LazyColumnNorm(LazyModuleMixin):
 
 
 def approach(buffer, value, factor):
-    """buffer += factor (value - buffer), in place."""
-    buffer.lerp_(value.to(buffer.dtype), factor.to(buffer.dtype))
+    """buffer += factor (value - buffer), in place. What either dtype cannot hold counts as its
+    largest number: an average that became infinite once would be nan ever after.
+    """
+    largest = min(torch.finfo(part.dtype).max for part in (value, buffer))
+    value = value.clamp(-largest, largest).to(buffer.dtype)
+    buffer.lerp_(value, factor.to(buffer.dtype))

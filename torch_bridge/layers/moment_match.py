@@ -206,9 +206,7 @@ class MomentMatch(ColumnNorm):
         approach(self.running_mean, mean, factor)
         less = (n - 1).clamp_min(1) if isinstance(n, torch.Tensor) else max(n - 1, 1)
         unbiased = (var * (n / less)).to(var.dtype)
-        # an average that became infinite once would be nan ever after
-        largest = min(torch.finfo(kind).max for kind in (var.dtype, self.running_var.dtype))
-        approach(self.running_var, unbiased.clamp(max=largest), factor)
+        approach(self.running_var, unbiased, factor)
         first = torch.where(self.num_batches_tracked == 1, 1.0, factor)
         approach(self.running_moments, moments, first)
         if self.support == "data":
