@@ -64,15 +64,17 @@ class MomentProblem:
         return self.moments.shape[1] - 1
 
     def columns(self, index):
-        """The problem of some columns only, as a flat batch."""
+        """The problem of some columns only, counted flat, as a flat batch."""
+        moments = np.ascontiguousarray(self.moments[index])
         return dataclasses.replace(
             self,
-            moments=np.ascontiguousarray(self.moments[index]),
+            support=self.support.columns(index),
+            moments=moments,
             error=np.ascontiguousarray(self.error[index]),
             loc=self.loc[index],
             scale=self.scale[index],
             finite=self.finite[index],
-            batch_shape=(len(index),),
+            batch_shape=moments.shape[:1],
             basis=self.basis[index],
         )
 
@@ -95,7 +97,7 @@ class MomentProblem:
         if kind not in KINDS:
             raise ValueError(f"kind must be one of {', '.join(KINDS)}, not {kind!r}")
         array = real_array(moments, "moments")
-        array = np.array(np.ma.filled(array.astype(float), np.nan))
+        array = np.ma.filled(array.astype(float), np.nan)  # a copy, which is written to below
         if array.ndim == 0 or array.shape[-1] < 2:
             raise ValueError(
                 f"moments of shape {array.shape}: the last axis holds m0 = 1 and one moment or more"

@@ -6,6 +6,7 @@ problem ─► feasibility ─► existence (line, half line) ─► dual ⇄ ne
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -38,9 +39,8 @@ NUMBERS = (
 # atoms alone were off by 6e-12 and more.)
 BELIEVED_ON_BOUNDARY = 3e-12
 UNDECIDED = "the rounding of the moments leaves open whether the entropy has a maximum"
-BLOCK = 128  # columns that a thread is worth
 AUTO_DEGREE = 12  # degrees that `degree="auto"` tries
-MOST_ROWS = 1024  # columns in one go: the shortest piece of work is handed out last
+BLOCK = 128, 1024  # columns that a thread is worth, and most of them in one go
 
 
 def solve(moments, *, support, kind="raw", throw=True):
@@ -61,7 +61,7 @@ def solve(moments, *, support, kind="raw", throw=True):
     [0.198, 0.5, 0.802]
     """
     problem = MomentProblem.from_moments(moments, support, kind)
-    notes = ["the moments hold NaN or infinity" if not ok else None for ok in problem.finite]
+    notes = np.where(problem.finite, None, "the moments hold NaN or infinity")
     return _density(problem, _find(problem, notes), throw)
 
 
@@ -126,7 +126,7 @@ def _chosen(source, support, nan_policy, throw):
     best = score.argmin(axis=0)
     best[np.isinf(score.min(axis=0))] = min(1, most - 1)  # none: degree 2, or why not
     width = int(best.max()) + 1
-    total = _Findings(found[width - 1].problem)
+    total = _Findings.nothing(found[width - 1].problem, notes)
     for j, k in enumerate(best):
         total.take(j, found[k], j, width)
     return _density(whole, total, throw, best + 1)
@@ -219,8 +219,7 @@ def _examine(problem):
     reference = support.atoms_of_reference()
     if reference is not None:
         return examine_discrete(problem.basis, reference[0], problem.moments, problem.error)
-    parts = _in_blocks(examine, problem.basis, problem.moments, problem.error)
-    return parts[0] if len(parts) == 1 else dataclasses.replace(_joined(parts), basis=problem.basis)
+    return examine(problem.basis, problem.moments, problem.error)
 
 
 def _describe(problem, feasibility, j):
@@ -233,22 +232,46 @@ def _describe(problem, feasibility, j):
     return feasibility.describe(j, problem.loc[j], problem.scale[j], lower, upper)
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
 class _Findings:
-    """What is found out about each column, one after the other. code: Status.value; NOT_CONVERGED
-    stands for "still open". numbers (columns, 7): see NUMBERS.
+    """What is found out about each column of a problem, one after the other.
+
+    notes (columns,): why a column is not finite. code: Status.value; NOT_CONVERGED stands for
+    "still open". numbers (columns, 7): see NUMBERS. own: column: (coefficients, OwnBasis), where
+    the named basis would lose digits. reasons: column: what happened, in words, or a function that
+    says it.
     """
 
-    def __init__(self, problem):
+    problem: MomentProblem
+    notes: object
+    code: np.ndarray
+    coefficients: np.ndarray
+    numbers: np.ndarray
+    atoms: np.ndarray
+    boundary: np.ndarray
+    own: dict = dataclasses.field(default_factory=dict)
+    reasons: dict = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def nothing(cls, problem, notes):
         columns, size = problem.moments.shape
-        self.problem = problem
-        self.code = np.full(columns, Status.NOT_CONVERGED.value)
-        self.coefficients = np.full((columns, size), np.nan)
-        self.numbers = np.full((columns, len(NUMBERS)), np.nan)
-        self.numbers[:, :2] = 0.0
-        self.atoms = np.full(columns, None)
-        self.boundary = np.zeros(columns, bool)
-        self.own = {}  # column: (coefficients, OwnBasis), where the named basis would lose digits
-        self.reasons = {}  # column: what happened, in words, or a function that says it
+        code = np.full(columns, Status.NOT_CONVERGED.value)
+        numbers = np.full((columns, len(NUMBERS)), np.nan)
+        numbers[:, :2] = 0.0
+        coefficients = np.full((columns, size), np.nan)
+        atoms, boundary = np.full(columns, None), np.zeros(columns, bool)
+        return cls(problem, notes, code, coefficients, numbers, atoms, boundary)
+
+    def part(self, rows):
+        """Some columns in a row, to be found out elsewhere: what is found of them is found here
+        too, once `joined`."""
+        arrays = self.code, self.coefficients, self.numbers, self.atoms, self.boundary
+        views = (array[rows] for array in arrays)
+        return _Findings(self.problem.columns(rows), self.notes[rows], *views)
+
+    def joined(self, part, rows):
+        self.own.update((rows.start + j, own) for j, own in part.own.items())
+        self.reasons.update((rows.start + j, why) for j, why in part.reasons.items())
 
     def open(self):
         return (self.code == Status.NOT_CONVERGED.value).nonzero()[0]
@@ -291,15 +314,32 @@ class _Findings:
 
 
 def _find(problem, notes):
-    findings = _Findings(problem)
-    _rule_out(problem, notes, findings)
-    support = problem.support
-    if support.ends == BOUNDED and support.atoms_of_reference() is None:
-        _take_shortcut(problem, findings)
-    if findings.open().size:
-        _take_the_certain_path(problem, findings)
-    _doubt(findings)
+    """_Findings for all columns; many are divided among threads, for the kernels hold no lock."""
+    findings = _Findings.nothing(problem, notes)
+    columns, threads = findings.code.size, config.NUMBA_NUM_THREADS
+    least, most = BLOCK
+    if threads == 1 or columns < 2 * least:
+        _find_out(findings)
+        return findings
+    number = threads * -(-columns // (threads * most))
+    ends = np.linspace(0, columns, number + 1).astype(int).tolist()
+    blocks = [slice(a, b) for a, b in itertools.pairwise(ends)]
+    parts = [findings.part(rows) for rows in blocks]
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(_find_out, parts))  # a list: what a thread raised is raised here
+    for part, rows in zip(parts, blocks, strict=True):
+        findings.joined(part, rows)
     return findings
+
+
+def _find_out(findings):
+    support = findings.problem.support
+    _rule_out(findings)
+    if support.ends == BOUNDED and support.atoms_of_reference() is None:
+        _take_shortcut(findings)
+    if findings.open().size:
+        _take_the_certain_path(findings)
+    _doubt(findings)
 
 
 def _density(problem, findings, throw, degrees=None):
@@ -320,17 +360,18 @@ def _density(problem, findings, throw, degrees=None):
     )
 
 
-def _rule_out(problem, notes, findings):
+def _rule_out(findings):
     """The columns that have no answer, or none that their moments could tell."""
+    problem = findings.problem
     feasibility = _examine(problem)
     if problem.finite.all() and not feasibility.verdict.any():
         return
     for j in np.flatnonzero(~problem.finite):
-        findings.code[j], findings.reasons[j] = Status.NOT_FINITE.value, notes[j]
+        findings.code[j], findings.reasons[j] = Status.NOT_FINITE.value, findings.notes[j]
     for j in np.flatnonzero(problem.finite & (feasibility.verdict == INFEASIBLE)):
         findings.code[j] = Status.INFEASIBLE.value
         findings.reasons[j] = partial(_describe, problem, feasibility, j)
-    findings.boundary = problem.finite & (feasibility.verdict == BOUNDARY)
+    findings.boundary[:] = problem.finite & (feasibility.verdict == BOUNDARY)
     for j in np.flatnonzero(findings.boundary):
         if feasibility.resolved(j):
             t, weights = feasibility.atoms(j)
@@ -343,26 +384,23 @@ def _rule_out(problem, notes, findings):
             findings.numbers[j, -1] = 0.0  # digits
 
 
-def _take_shortcut(problem, findings):
+def _take_shortcut(findings):
     """Ordinary columns on an interval; the others stay open."""
-    index = findings.open()
-    moments, error = problem.moments, problem.error
-    if index.size < findings.code.size:
-        moments, error = moments[index], error[index]
+    problem, index = findings.problem, findings.open()
     if not index.size:
         return
-    parts = _in_blocks(partial(dual.shortcut, believed=BELIEVED), moments, error)
-    found = parts[0] if len(parts) == 1 else _joined(parts)
+    if index.size == findings.code.size:
+        index = slice(None)
+    found = dual.shortcut(problem.moments[index], problem.error[index], BELIEVED)
     ok = found.confirmed
-    index = index[ok]
-    findings.code[index] = Status.SOLVED.value
-    findings.coefficients[index] = found.coefficients[ok]
-    findings.numbers[index] = found.numbers[ok]
-    findings.numbers[index, -1] = digits_left(findings.numbers[index, -1])
+    found.numbers[:, -1] = digits_left(found.numbers[:, -1])
+    findings.code[index] = np.where(ok, Status.SOLVED.value, Status.NOT_CONVERGED.value)
+    findings.coefficients[index] = np.where(ok[:, None], found.coefficients, np.nan)
+    findings.numbers[index] = np.where(ok[:, None], found.numbers, np.nan)
 
 
-def _take_the_certain_path(problem, findings):
-    index = findings.open()
+def _take_the_certain_path(findings):
+    problem, index = findings.problem, findings.open()
     part, support = problem.columns(index), problem.support
     minimum, ladder = _minimise(part)
     verdict = certify(part, minimum)
@@ -412,29 +450,6 @@ def _read_only(array):
     array = array.copy()
     array.setflags(write=False)
     return array
-
-
-def _in_blocks(function, *arrays):
-    """[function(*rows) for blocks of rows], over threads where there are many: the kernels hold no
-    lock.
-    """
-    rows, threads = arrays[-1].shape[0], config.NUMBA_NUM_THREADS
-    if threads == 1 or rows < 2 * BLOCK:
-        return [function(*arrays)]
-    size = min(MOST_ROWS, -(-rows // threads))
-    blocks = [[array[i : i + size] for array in arrays] for i in range(0, rows, size)]
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(lambda block: function(*block), blocks))
-
-
-def _joined(parts):
-    """One dataclass of arrays out of those of the blocks."""
-    fields = {}
-    for field in dataclasses.fields(parts[0]):
-        values = [getattr(part, field.name) for part in parts]
-        joint = isinstance(values[0], np.ndarray)
-        fields[field.name] = np.concatenate(values) if joint else values[0]
-    return type(parts[0])(**fields)
 
 
 def _minimise(problem):

@@ -63,6 +63,10 @@ class Support:
         """The support of one column of a batch."""
         return self
 
+    def columns(self, index):
+        """The support of some columns of a batch, counted flat."""
+        return self
+
     def atoms_of_reference(self):
         """(t, weights) of a discrete reference measure, or None for the Lebesgue measure."""
         return None
@@ -123,11 +127,17 @@ class Interval(Support):
         return np.broadcast_to(loc, mean.shape), np.broadcast_to(scale, mean.shape)
 
     def __getitem__(self, index):
+        return self._part(lambda end: end[index])
+
+    def columns(self, index):
+        return self._part(lambda end: end.ravel()[index])
+
+    def _part(self, pick):
         if self.lower.ndim == 0:
             return self
         part = object.__new__(Interval)  # of ends that have been checked: this is done a lot
-        object.__setattr__(part, "lower", self.lower[index])
-        object.__setattr__(part, "upper", self.upper[index])
+        object.__setattr__(part, "lower", pick(self.lower))
+        object.__setattr__(part, "upper", pick(self.upper))
         return part
 
     def __repr__(self):

@@ -48,7 +48,7 @@ def shortcut(moments, **options):
 
 
 def certain_only(monkeypatch):
-    monkeypatch.setattr(solver, "_take_shortcut", lambda problem, findings: None)
+    monkeypatch.setattr(solver, "_take_shortcut", lambda findings: None)
 
 
 # ------------------------------------------------------------------ the pieces
@@ -395,15 +395,34 @@ def test_statuses_are_those_of_the_certain_path(monkeypatch):
     }
 
 
-def test_threads_change_nothing(monkeypatch):
-    moments = batch_with_everything()
+def batch_of_supports(kind):
+    """(raw moments (300, 5), support): feasible, infeasible and infinite ones in turn."""
+    rng = np.random.default_rng(5)
+    lower, width = rng.normal(size=300), rng.uniform(0.5, 3.0, 300)
+    x = lower[:, None] + width[:, None] * rng.uniform(size=(300, 50)) ** 2
+    moments = np.stack([(x**j).mean(axis=1) for j in range(5)], axis=1)
+    moments[::7, 1] = lower[::7] - 1.0
+    moments[::11, 3] = np.inf
+    if kind == "intervals":
+        return moments, maxent.Interval(lower, lower + width)
+    return moments, (lower.min(), np.inf)
+
+
+@pytest.mark.parametrize("kind", ["one interval", "intervals", "half line"])
+def test_threads_change_nothing(kind, monkeypatch):
+    if kind == "one interval":
+        moments, options = batch_with_everything(), {"support": (-1, 1), "kind": "chebyshev"}
+    else:
+        moments, support = batch_of_supports(kind)
+        options = {"support": support}
     one, two = [], []
     for threads, into in ((1, one), (2, two)):
         monkeypatch.setattr(solver.config, "NUMBA_NUM_THREADS", threads)
-        batch = solve_batch(moments)
+        batch = maxent.solve(moments, throw=False, **options)
         certificate = batch.certificate
         into += [batch.coefficients, certificate.digits, certificate.steps]
         into += [certificate.status, certificate.message]
+    assert len(set(one[-1])) > 3
     for a, b in zip(one, two, strict=True):
         np.testing.assert_array_equal(a, b)
 
