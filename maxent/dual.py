@@ -312,7 +312,8 @@ def _tree(k):
     transform[:, 0] *= 0.5
     x = 0.5 * np.cos(theta)
     j = np.arange(k + 1)[:, None]
-    split = np.array([np.tril(np.cos(j * np.arccos(x + s)) @ transform).T for s in (-0.5, 0.5)])
+    split = np.zeros(2 * ((k + 4) // 4 * 4,))
+    split[: k + 1, : k + 1] = np.tril(np.cos(j * np.arccos(x - 0.5)) @ transform)
     n = -(-(k + 14) // 4) * 4
     growth, rest = _bound(PANEL_ELLIPSES, n, k)
     # |T_k| on an ellipse is at most r^k, r the radius of the ellipse about [-1, 1] on which the
@@ -323,7 +324,7 @@ def _tree(k):
     radius = np.abs(z + np.sqrt(z - 1) * np.sqrt(z + 1)).max(axis=2)
     factor = rest + np.log(half[:, :, 0]) + k * np.log(radius)
     rules = *gauss_legendre(n), *clenshaw_curtis(2 * n + 1), *clenshaw_curtis(LOOK)
-    return np.ascontiguousarray(split), growth, factor, *(array.copy() for array in rules)
+    return split, growth, factor, *(array.copy() for array in rules)
 
 
 def look_ahead(problem, coefficients, degree):

@@ -385,14 +385,14 @@ def place(panel):
     depth = 0
     while panel >> (depth + 1):
         depth += 1
-    half = 0.5**depth
+    half = 1.0 / (1 << depth)
     return (2 * (panel - (1 << depth)) + 1) * half - 1.0, half, depth
 
 
 @inner(fastmath={"reassoc", "contract", "nsz"})
 def judge(local, at, depth, growth, factor, slack):
     """What is known of a panel on which log p has the Chebyshev coefficients local[at] (k+1,)."""
-    size = local.shape[1]
+    size = growth.shape[1]
     wide = 0.0
     for i in range(1, size):
         wide += abs(local[at, i])
@@ -411,15 +411,28 @@ def judge(local, at, depth, growth, factor, slack):
 
 @inner(fastmath={"contract"})
 def halve(stack, top, split):
-    """From stack[top]: on the left half into stack[top + 1], on the right half in its place."""
-    size = stack.shape[1]
-    for i in range(size):
-        left, right = 0.0, 0.0
-        for j in range(i, size):  # stack[top, j < i] are not needed any more
-            left += stack[top, j] * split[0, i, j]
-            right += stack[top, j] * split[1, i, j]
-        stack[top + 1, i] = left
-        stack[top, i] = right
+    """From stack[top]: on the left half into stack[top + 1], on the right half in its place.
+
+    T_j on one half is T_j on the other, mirrored: what is even in i + j is the same for both, what
+    is odd has the other sign.
+    """
+    size = split.shape[0]
+    right, left = stack[top], stack[top + 1]
+    for i in range(0, size, 4):
+        e0, e1, e2, e3 = 0.0, 0.0, 0.0, 0.0
+        o0, o1, o2, o3 = 0.0, 0.0, 0.0, 0.0
+        for j in range(i, size, 2):  # right[j < i] are not needed any more
+            a, b = right[j], right[j + 1]
+            e0 += a * split[j, i]
+            o1 += a * split[j, i + 1]
+            e2 += a * split[j, i + 2]
+            o3 += a * split[j, i + 3]
+            o0 += b * split[j + 1, i]
+            e1 += b * split[j + 1, i + 1]
+            o2 += b * split[j + 1, i + 2]
+            e3 += b * split[j + 1, i + 3]
+        left[i], left[i + 1], left[i + 2], left[i + 3] = e0 + o0, e1 + o1, e2 + o2, e3 + o3
+        right[i], right[i + 1], right[i + 2], right[i + 3] = e0 - o0, e1 - o1, e2 - o2, e3 - o3
 
 
 @kernel
@@ -429,7 +442,7 @@ def room_for_panels(k):
     """
     panels, chosen = np.zeros(MOST_PANELS + 1, np.int64), np.zeros(MOST_PANELS + 1, np.int64)
     keeps, numbers = np.zeros(MOST_PANELS + 1, np.bool_), np.zeros(STACK, np.int64)
-    return panels, chosen, keeps, numbers, np.zeros((STACK, k + 1))
+    return panels, chosen, keeps, numbers, np.zeros((STACK, (k + 4) // 4 * 4))
 
 
 @kernel
@@ -651,24 +664,20 @@ def descend(m, c, panels, base, tree, limit, picked, room, work, counts):
             # log Z moves by about -way[0]: the exponent stays normalised, no peak is taken out
             for j in range(k + 1):
                 trial[j] = c[j] + length * way[j]
-            fresh = carried  # no panels stand yet where a satellite goes
-            found = True
-            if not carried:
+            # by convexity that is no less than the true exponent: what covers it covers the truth
+            if panels and (carried or not covered(trial, tree, picked, slack)):
+                found = refresh(trial, tree, slack, picked, room, trial_mean, counts)
+                table, weights, q, p = views(width(picked, tree), rows, room)
+            else:
                 trial[0] -= math.log(means(trial, table, weights, q, p, trial_mean))
                 counts[1] += 1
-                lower = value(trial, m)
+                found = True
             size = 0.0
             for j in range(k + 1):
                 size += abs(trial[j])
             noise = 1e-15 * size + (ROUGHNESS if panels and slack > 0.0 else 0.0)
-            if not carried:
-                found = lower <= d + ARMIJO * length * slope + noise
-                fresh = found and panels and not covered(trial, tree, picked, slack)
-            if fresh:
-                found = refresh(trial, tree, slack, picked, room, trial_mean, counts)
-                table, weights, q, p = views(width(picked, tree), rows, room)
-                lower = value(trial, m)
-                found = found and lower <= d + ARMIJO * length * slope + noise
+            lower = value(trial, m)
+            found = found and lower <= d + ARMIJO * length * slope + noise
             if found:
                 break
             if length == 1.0 and slope != -decrement * decrement:
@@ -740,9 +749,9 @@ def solve_columns(m, error, panels, base, tree, limit, believed, c, codes, numbe
     panels: whether to choose them for each column, or use the rule on [-1, 1].
     base: T_j at its nodes, j <= 2k; weights; cosh and the rest of the bound's logarithm, one row an
     ellipse; cos(j theta) at equal steps; nodes and weights of the rule that confirms.
-    tree: T_j on the left and the right half, in the polynomials of the half (2, i, j); cosh,
-    one row an ellipse; the rest of the bound's logarithm, one row a depth; nodes and weights of a
-    panel; those that confirm on it; those for a panel that is left out.
+    tree: T_j on the left half, in the polynomials of the half, (j, i) with zeros up to whole fours;
+    cosh, one row an ellipse; the rest of the bound's logarithm, one row a depth; nodes and weights
+    of a panel; those that confirm on it; those for a panel that is left out.
     numbers (columns, 7): steps, evaluations, decrement as it was measured, moment error, mass
     error, condition, and what `error` and moment error together blur.
     """
