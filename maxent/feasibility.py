@@ -54,6 +54,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from fractions import Fraction
+from functools import cached_property
 
 import numpy as np
 import scipy.linalg
@@ -434,7 +435,17 @@ class ContinuousFeasibility(Feasibility):
         gap = float(np.diff(t).min()) if len(t) > 1 else np.inf
         return float(max(widths)), gap
 
+    @cached_property
+    def _found(self):
+        return {}  # column: its points and weights, which are asked for more than once
+
     def _principal(self, column):
+        if column not in self._found:
+            self._found[column] = self._representation(column)
+        return self._found[column]
+
+    def _representation(self, column):
+        """Points and weights of the principal representation."""
         base, side = int(self.form[column, 0]), int(self.form[column, 1])
         m = self.moments[column]
         if self.basis.name == "chebyshev":

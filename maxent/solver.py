@@ -38,6 +38,8 @@ NUMBERS = (
 # a density counts there only if it meets them this closely. (Densities that the solver found for
 # atoms alone were off by 6e-12 and more.)
 BELIEVED_ON_BOUNDARY = 3e-12
+# The certain path's answer is not looked for again with so many digits, and no larger moment error.
+SURE = 0.25, BELIEVED_ON_BOUNDARY
 UNDECIDED = "the rounding of the moments leaves open whether the entropy has a maximum"
 AUTO_DEGREE = 12  # degrees that `degree="auto"` tries
 BLOCK = 128, 1024  # columns that a thread is worth, and most of them in one go
@@ -401,11 +403,26 @@ def _take_shortcut(findings):
 
 def _take_the_certain_path(findings):
     problem, index = findings.problem, findings.open()
-    part, support = problem.columns(index), problem.support
-    minimum, ladder = _minimise(part)
-    verdict = certify(part, minimum)
-    if support.ends == BOUNDED and support.atoms_of_reference() is None:
-        _try_harder(part, minimum, verdict)
+    support = problem.support
+    if support.ends != BOUNDED or support.atoms_of_reference() is not None:
+        part = problem.columns(index)
+        minimum, ladder = _minimise(part)
+        _write_down(findings, index, part, minimum, certify(part, minimum), ladder)
+        return
+    # where the moments may as well be those of atoms, the certain path follows their rounding
+    blurred = findings.boundary[index]
+    for some, *methods in (
+        (index[~blurred], dual.minimise_hard, _minimise_plainly),
+        (index[blurred], _minimise_plainly, dual.minimise_hard),
+    ):
+        if some.size:
+            part = problem.columns(some)
+            _write_down(findings, some, part, *_minimise_on_interval(part, *methods))
+
+
+def _write_down(findings, index, part, minimum, verdict, ladder=None):
+    """What was found of the columns `index`."""
+    support = part.support
     status, moment_error, mass_error, condition, digits = verdict
     code = np.array([s.value for s in status])
     if ladder is not None:
@@ -453,28 +470,39 @@ def _read_only(array):
 
 
 def _minimise(problem):
-    """(Minimum, Ladder or None)."""
+    """(Minimum, Ladder or None) on discrete points, the half line and the line."""
     if problem.support.ends == BOUNDED:
-        start = np.zeros(problem.moments.shape)
-        return dual.minimise(problem, start, dual.PLAIN_STEPS), None
+        return _minimise_plainly(problem), None
     ladder = existence.minimise(problem)
     return ladder.minimum, ladder
 
 
-def _try_harder(problem, minimum, verdict):
-    """Spikes, satellites and layers on an interval: minimum and verdict are mended in place."""
-    index = np.flatnonzero(verdict[0] != Status.SOLVED)
+def _minimise_plainly(problem):
+    return dual.minimise(problem, np.zeros(problem.moments.shape), dual.PLAIN_STEPS)
+
+
+def _minimise_on_interval(problem, first, second):
+    """(Minimum, verdict of `certify`) by one method, and where that is not sure by the other."""
+    minimum = first(problem)
+    verdict = certify(problem, minimum)
+    status, moment_error, _, _, digits = verdict
+    sure = (status == Status.SOLVED) & (digits >= SURE[0]) & (moment_error <= SURE[1])
+    index = np.flatnonzero(~sure)
     if not index.size:
-        return
+        return minimum, verdict
     part = problem.columns(index)
-    again = dual.minimise_hard(part)
-    second = certify(part, again)
-    better = second[0] == Status.SOLVED
-    # where it has no answer either, it says whether digits were missing or steps
-    better |= (second[0] == Status.ILL_CONDITIONED) & (again.used > 0)
+    again = second(part)
+    other = certify(part, again)
+    plain, hard, used = status[index], other[0], again.used
+    if second is _minimise_plainly:
+        plain, hard, used = hard, plain, minimum.used[index]
+    # where neither has an answer, the certain path says whether digits were missing or steps
+    told = (hard == Status.SOLVED) | ((hard == Status.ILL_CONDITIONED) & (used > 0))
+    better = ((plain == Status.SOLVED) | ~told) == (second is _minimise_plainly)
     minimum.put(index[better], again.pick(better))
-    for first, other in zip(verdict, second, strict=True):
-        first[index[better]] = other[better]
+    for old, new in zip(verdict, other, strict=True):
+        old[index[better]] = new[better]
+    return minimum, verdict
 
 
 def _why_no_maximum(problem, ladder, i):

@@ -153,10 +153,12 @@ def test_truncated_exponential_is_its_own_answer(rate):
 @pytest.mark.parametrize("k", [8, 9, 11, 13])
 def test_samples_of_heavy_tails_on_their_own_range(k):
     """The largest of 100,000 values is hundreds of times the mean: a layer and satellites."""
-    x = np.random.default_rng(0).lognormal(0, 1.5, 100_000)
-    t = ((x - x.min()) - (x.max() - x)) / np.ptp(x)
-    m = chebyshev.chebvander(t, k).mean(axis=0)
-    check(m[None], 100, 300)
+    moments = []
+    for seed in range(5):
+        x = np.random.default_rng(seed).lognormal(0, 1.5, 100_000)
+        t = ((x - x.min()) - (x.max() - x)) / np.ptp(x)
+        moments.append(chebyshev.chebvander(t, k).mean(axis=0))
+    check(np.array(moments), 90, 250)
     density = maxent.fit(x, k)
     assert density.certificate.status is maxent.Status.SOLVED
     assert density.mean() == pytest.approx(x.mean(), rel=1e-9)

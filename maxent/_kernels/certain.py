@@ -65,8 +65,9 @@ BELIEVED = 0.01
 NEAR = 0.1
 # The moments are looked at below this decrement; no step is left below the other.
 POLISHED, STILL = 1e-6, 1e-10
-# Moment errors: nothing better is expected, good if still, good enough (for `certificate`).
-EXACT, GOOD, ENOUGH = 1e-13, 1e-11, 5e-11
+# Moment errors: nothing better is expected; good; good if still; good enough (for `certificate`).
+# What is good takes one step more.
+ROUNDING, EXACT, GOOD, ENOUGH = 2e-15, 1e-13, 1e-11, 5e-11
 # No attempt begins, and no step, after so many evaluations of the density for one column; the path
 # may take so many beyond both. It goes by small steps: LONG_WAY times as many as another attempt.
 MOST_EVALUATIONS, PATH_EVALUATIONS = 250, 500
@@ -203,7 +204,7 @@ def attempt(m, rec, ends, begin, rule, limit, trust, follow, cap, R, y, info, pe
     target = epsilon
     ratio = RATIO
     corrections = 0
-    again = True
+    again, last = True, False
     if follow:
         limit *= LONG_WAY
     for steps in range(limit + 1):
@@ -282,10 +283,13 @@ def attempt(m, rec, ends, begin, rule, limit, trust, follow, cap, R, y, info, pe
                 copy_rows(work.R, R)
                 copy(work.y, k + 1, y)
                 info[2], info[3], info[4], info[5], info[6] = decrement, floor, worst, used, n
-            if worst < EXACT or (worst < GOOD and decrement < 10.0 * STILL):
+            good = worst < EXACT or (worst < GOOD and decrement < 10.0 * STILL)
+            if good and (last or worst < ROUNDING or decrement == 0.0):
                 code = CONVERGED
                 break
-            if decrement < STILL:
+            if good:
+                last = True
+            elif decrement < STILL:
                 if aim > 0.0 and (worst < ENOUGH or aim == AIM):
                     code = CONVERGED if info[4] < ENOUGH else STALLED
                     break

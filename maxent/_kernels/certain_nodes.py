@@ -11,6 +11,7 @@ from collections import namedtuple
 import numpy as np
 
 from .compiled import inner
+from .exponential import exponential
 from .lumps import MOST_CLUSTERS
 from .panels import place, survey
 from .window import window
@@ -143,15 +144,25 @@ def watch(gaps, between):
 
 
 @inner
+def weigh(n, peak, grid):
+    """Masses of exp(q - peak) into p; their sum."""
+    for i in range(n):
+        grid.change[i] = grid.q[i] - peak
+    exponential(grid.change[:n], grid.p[:n])
+    total = 0.0
+    for i in range(n):
+        grid.p[i] *= grid.w[i]
+        total += grid.p[i]
+    return total
+
+
+@inner
 def normalise(n, watched, grid, between):
     """q to a log density, on the nodes and in the gaps, p its probabilities; what q lost."""
     peak = -np.inf
     for i in range(n):
         peak = max(peak, grid.q[i])
-    total = 0.0
-    for i in range(n):
-        grid.p[i] = grid.w[i] * math.exp(grid.q[i] - peak)
-        total += grid.p[i]
+    total = weigh(n, peak, grid)
     shift = peak + math.log(total)
     inverse = 1.0 / total
     for i in range(n):

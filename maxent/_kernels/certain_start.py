@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from .certain_nodes import lay
+from .certain_nodes import lay, weigh
 from .compiled import ZERO, inlined, inner
 from .recurrence import copy, fill, table
 from .stieltjes import sum_series
@@ -71,10 +71,7 @@ def integral(c, rec, ends, rule, grid, between):
         return np.nan
     table(grid.t, n, rec, grid.phi)
     sum_series(c, grid.phi, n, grid.q)
-    total = 0.0
-    for i in range(n):
-        total += grid.w[i] * math.exp(grid.q[i] - peak)
-    return peak + math.log(total)
+    return peak + math.log(weigh(n, peak, grid))
 
 
 @inlined

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from .certain_nodes import DEPTH, WATCHED, lay
+from .certain_nodes import DEPTH, WATCHED, lay, weigh
 from .compiled import ZERO, inlined, inner
 from .dual import dot
 from .lumps import MOST_TERMS, add_point, describe
@@ -148,10 +148,7 @@ def search(
         if n > 0:
             table(grid.t, n, work.R, grid.own)
             sum_series(trial, grid.own, n, grid.q)
-            total = 0.0
-            for i in range(n):
-                grid.p[i] = grid.w[i] * math.exp(grid.q[i] - peak)
-                total += grid.p[i]
+            total = weigh(n, peak, grid)
             rise = 0.0
             for j in range(1, used + 1):
                 rise += x[j] * (dot(grid.p, grid.own[j], n) / total - work.mu[j])

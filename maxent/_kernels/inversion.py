@@ -141,7 +141,7 @@ def localise(c, rec, a, b, rule, local):
     middle = 0.5 * (a + b)
     for j in range(k + 1):
         local[j] = 0.0
-    for i in range(k + 1):
+    for i in range(local_points.shape[0]):
         value = series(c, rec, middle + half * local_points[i])
         for j in range(k + 1):
             local[j] += local_transform[j, i] * value

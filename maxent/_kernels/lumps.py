@@ -28,15 +28,17 @@ VALLEY = 2.0
 # So many clusters at most, and with the points so many terms.
 MOST_CLUSTERS = 30
 MOST_TERMS = 128
+REGISTERS = 16  # numbers that a loop over terms takes at once
 FAST = {"reassoc", "contract", "nsz"}
 
+# e, a and V, the terms of a degree side by side: (terms,), (k, terms), (clusters, k, k).
 Lumps = namedtuple("Lumps", "log_mass mean spread")
 
 
 @inner
 def allocate_lumps(k):
     return Lumps(
-        np.zeros(MOST_TERMS), np.zeros((MOST_TERMS, k)), np.zeros((MOST_CLUSTERS, k, k))
+        np.zeros(MOST_TERMS), np.zeros((k, MOST_TERMS)), np.zeros((MOST_CLUSTERS, k, k))
     )
 
 
@@ -84,13 +86,13 @@ def describe(own, used, p, first, count, share, centred, lumps):
         inverse = 1.0 / max(mass, 1e-300)
         for i in range(n):
             share[i] = p[begin + i] * inverse
-        mean = lumps.mean[l]
         spread = lumps.spread[l]
         for j in range(used):
             row = own[j + 1, begin:]
-            mean[j] = dot3(share, row, own[0], n)
+            mean = dot3(share, row, own[0], n)
+            lumps.mean[j, l] = mean
             for i in range(n):
-                centred[j, i] = row[i] - mean[j]
+                centred[j, i] = row[i] - mean
             for other in range(j + 1):
                 spread[j, other] = dot3(share, centred[j], centred[other], n)
                 spread[other, j] = spread[j, other]
@@ -101,32 +103,36 @@ def add_point(lumps, terms, log_mass, own, i, used):
     """A term without width at node i; returns the number of terms."""
     lumps.log_mass[terms] = log_mass
     for j in range(used):
-        lumps.mean[terms, j] = own[j + 1, i]
+        lumps.mean[j, terms] = own[j + 1, i]
     return terms + 1
+
+
+@inner
+def whole(terms):
+    """Terms up to whole registers: those beyond have no mass."""
+    return (terms + REGISTERS - 1) // REGISTERS * REGISTERS
 
 
 @inner(fastmath=FAST)
 def exponents(lumps, terms, count, used, x, G, e):
-    """e_l(x) and its gradient G_l; returns the largest."""
-    top = -np.inf
-    for l in range(terms):
-        a = lumps.mean[l]
-        row = G[l]
-        total = lumps.log_mass[l]
-        if l < count:
-            for j in range(used):
-                row[j] = a[j]
+    """e_l(x) and its gradient G_l, (used, terms); returns the largest."""
+    n = whole(terms)
+    for l in range(n):
+        e[l] = lumps.log_mass[l]
+    for j in range(used):
+        row, mean, xj = G[j], lumps.mean[j], x[j]
+        for l in range(n):
+            row[l] = mean[l]
+            e[l] += xj * mean[l]
+    for l in range(count):
+        for j in range(used):
+            v = lumps.spread[l, j]
+            change = 0.0
             for i in range(used):
-                xi = x[i]
-                v = lumps.spread[l, i]
-                for j in range(used):
-                    row[j] += v[j] * xi
-            for j in range(used):
-                total += 0.5 * x[j] * (a[j] + row[j])
-        else:
-            for j in range(used):
-                row[j] = a[j]
-                total += x[j] * a[j]
-        e[l] = total
-        top = max(top, total)
+                change += v[i] * x[i]
+            G[j, l] += change
+            e[l] += 0.5 * x[j] * change
+    top = e[0]
+    for l in range(1, terms):
+        top = max(top, e[l])
     return top

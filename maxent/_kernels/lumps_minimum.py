@@ -17,8 +17,9 @@ from collections import namedtuple
 import numpy as np
 
 from .compiled import inlined, inner
-from .lumps import FAST, MOST_TERMS, exponents
-from .recurrence import copy
+from .dual import dot
+from .exponential import exponential
+from .lumps import FAST, MOST_TERMS, exponents, whole
 
 # A primal-dual step changes a log mass by this at most, and stops when none changes by SETTLED.
 LONGEST = 5.0
@@ -34,7 +35,7 @@ IDLE = -36.0
 MOST_NEWTON_STEPS = 20
 CALM = 0.1
 
-Scratch = namedtuple("Scratch", "nu e share slope curve G H b d best")
+Scratch = namedtuple("Scratch", "nu e mass moved change G centred H b d best")
 
 
 @inner
@@ -45,44 +46,72 @@ def allocate_scratch(k):
         np.zeros(MOST_TERMS),
         np.zeros(MOST_TERMS),
         np.zeros(MOST_TERMS),
-        np.zeros((MOST_TERMS, k)),
-        np.zeros((k + 1, k + 1)),
-        np.zeros(k + 1),
+        np.zeros((k, MOST_TERMS)),
+        np.zeros((k, MOST_TERMS)),
+        np.zeros((k + 1, k + 2)),
+        np.zeros(k),
         np.zeros(k + 1),
         np.zeros(k),
     )
 
 
 @inner(fastmath=FAST)
-def solve_positive(H, b, x, n):
-    """x = H^-1 b by Cholesky's factor in the lower half of H; False where there is none."""
-    for i in range(n):
-        row = H[i]
-        for j in range(i):
-            other = H[j]
-            s = row[j]
-            for l in range(j):
-                s -= row[l] * other[l]
-            row[j] = s / other[j]
-        s = row[i]
-        for l in range(i):
-            s -= row[l] * row[l]
-        if not s > 0.0:
+def solve_positive(H, n, x):
+    """x of H x = b by H = U^T U; False where there is none. H: the upper half, b in column n."""
+    for j in range(n):
+        l = 0
+        while l + 4 <= j:
+            a, b, c, d = H[l, j], H[l + 1, j], H[l + 2, j], H[l + 3, j]
+            for i in range(j, n + 1):
+                low = a * H[l, i] + b * H[l + 1, i]
+                H[j, i] -= low + (c * H[l + 2, i] + d * H[l + 3, i])
+            l += 4
+        while l < j:
+            a = H[l, j]
+            for i in range(j, n + 1):
+                H[j, i] -= a * H[l, i]
+            l += 1
+        if not H[j, j] > 0.0:
             return False
-        row[i] = math.sqrt(s)
-    for i in range(n):
-        row = H[i]
-        s = b[i]
-        for l in range(i):
-            s -= row[l] * x[l]
-        x[i] = s / row[i]
-    for i in range(n - 1, -1, -1):
-        row = H[i]
-        x[i] /= row[i]
-        s = x[i]
-        for l in range(i):
-            x[l] -= row[l] * s
+        scale = 1.0 / math.sqrt(H[j, j])
+        for i in range(j, n + 1):
+            H[j, i] *= scale
+    for j in range(n - 1, -1, -1):
+        s = H[j, n]
+        for i in range(j + 1, n):
+            s -= H[j, i] * x[i]
+        x[j] = s / H[j, j]
     return True
+
+
+@inner(fastmath=FAST)
+def second_moments(lumps, terms, count, used, mass, G, weighted, H):
+    """sum_l mass_l (V_l + G_l G_l^T) into the upper half of H."""
+    n = whole(terms)
+    for j in range(used):
+        row = G[j]
+        for l in range(n):
+            weighted[l] = mass[l] * row[l]
+        for i in range(j, used):
+            H[j, i] = dot(weighted, G[i], n)
+    for l in range(count):
+        f = mass[l]
+        for j in range(used):
+            v = lumps.spread[l, j]
+            for i in range(j, used):
+                H[j, i] += f * v[i]
+
+
+@inner(fastmath=FAST)
+def along(G, terms, used, d, out):
+    """G_l·d of every term."""
+    n = whole(terms)
+    for l in range(n):
+        out[l] = 0.0
+    for j in range(used):
+        row, dj = G[j], d[j]
+        for l in range(n):
+            out[l] += dj * row[l]
 
 
 @inner
@@ -91,7 +120,8 @@ def travel(lumps, terms, known, count, mu, used, x, scratch):
 
     The first `known` terms have taken part before, and keep their masses.
     """
-    nu, e, _, _, _, G, H, b, d, best = scratch
+    nu, e, mass, moved, change, G, _, H, _, d, best = scratch
+    n = whole(terms)
     norm = -exponents(lumps, terms, count, used, x, G, e)
     for l in range(known, terms):
         nu[l] = min(max(e[l] + norm, LIGHTEST), NEWCOMER if known > 0 else 0.0)
@@ -101,9 +131,12 @@ def travel(lumps, terms, known, count, mu, used, x, scratch):
     steps = 0
     while steps < MOST_DUAL_STEPS:
         top = exponents(lumps, terms, count, used, x, G, e)
+        for l in range(n):
+            moved[l] = e[l] - top
+        exponential(moved[:n], mass[:n])
         total = 0.0
         for l in range(terms):
-            total += math.exp(e[l] - top)
+            total += mass[l]
         value = top + math.log(total)
         for j in range(used):
             value -= mu[j] * x[j]
@@ -111,44 +144,33 @@ def travel(lumps, terms, known, count, mu, used, x, scratch):
             least = value
             for j in range(used):
                 best[j] = x[j]
-        for j in range(used + 1):
-            for i in range(j + 1):
-                H[j, i] = 0.0
-        b[0] = 1.0
-        for j in range(used):
-            b[j + 1] = mu[j]
+        H[0, 0] = 0.0
+        H[0, used + 1] = 1.0
+        for l in range(n):
+            moved[l] = nu[l]
+        exponential(moved[:n], mass[:n])
+        for l in range(terms, n):
+            mass[l], moved[l] = 0.0, 0.0
         for l in range(terms):
-            f = math.exp(nu[l])
-            if f < 1e-40:
-                continue
-            fr = f * (1.0 + e[l] + norm - nu[l])
-            row = G[l]
-            b[0] -= fr
-            H[0, 0] += f
-            for j in range(used):
-                b[j + 1] -= fr * row[j]
-                fg = f * row[j]
-                target = H[j + 1]
-                target[0] += fg
-                for i in range(j + 1):
-                    target[i + 1] += fg * row[i]
-                if l < count:
-                    v = lumps.spread[l, j]
-                    for i in range(j + 1):
-                        target[i + 1] += f * v[i]
+            moved[l] = mass[l] * (1.0 + e[l] + norm - nu[l])
+            H[0, 0] += mass[l]
+            H[0, used + 1] -= moved[l]
+        for j in range(used):
+            H[0, j + 1] = dot(mass, G[j], n)
+            H[j + 1, used + 1] = mu[j] - dot(moved, G[j], n)
+        second_moments(lumps, terms, count, used, mass, G, change, H[1:, 1:])
         for j in range(used + 1):
             H[j, j] += 1e-13 * (1.0 + H[j, j])
-        if not solve_positive(H, b, d, used + 1):
+        if not solve_positive(H, used + 1, d):
             break
+        along(G, terms, used, d[1:], change)
         worst = 0.0
         for l in range(terms):
-            change = e[l] + norm + d[0] - nu[l]
-            for j in range(used):
-                change += G[l, j] * d[j + 1]
-            if nu[l] > FORGOTTEN or change > 0.0:
-                worst = max(worst, abs(change))
-            change = min(max(change, -LONGEST), LONGEST)
-            nu[l] = min(max(nu[l] + change, LIGHTEST), HEAVIEST)
+            rise = e[l] + norm + d[0] - nu[l] + change[l]
+            if nu[l] > FORGOTTEN or rise > 0.0:
+                worst = max(worst, abs(rise))
+            rise = min(max(rise, -LONGEST), LONGEST)
+            nu[l] = min(max(nu[l] + rise, LIGHTEST), HEAVIEST)
         norm += d[0]
         for j in range(used):
             x[j] += d[j + 1]
@@ -163,63 +185,46 @@ def travel(lumps, terms, known, count, mu, used, x, scratch):
 @inner
 def settle(lumps, terms, count, mu, used, x, scratch):
     """Damped Newton on G from x, in place, until the Hessian gives out."""
-    _, e, share, slope, curve, G, H, b, d, _ = scratch
+    _, e, share, slope, curve, G, centred, H, b, d, _ = scratch
+    n = whole(terms)
     for _ in range(MOST_NEWTON_STEPS):
         top = exponents(lumps, terms, count, used, x, G, e)
+        for l in range(n):
+            slope[l] = e[l] - top
+        exponential(slope[:n], share[:n])
         total = 0.0
         for l in range(terms):
-            share[l] = math.exp(e[l] - top)
             total += share[l]
+        for l in range(n):
+            share[l] = share[l] / total if l < terms else 0.0
         for j in range(used):
-            b[j] = 0.0
-            for i in range(j + 1):
-                H[j, i] = 0.0
-        for l in range(terms):
-            share[l] /= total
-            if share[l] > 1e-40:
-                for j in range(used):
-                    b[j] += share[l] * G[l, j]
-        for l in range(terms):
-            f = share[l]
-            if f > 1e-40:
-                row = G[l]
-                for j in range(used):
-                    fg = f * (row[j] - b[j])
-                    target = H[j]
-                    for i in range(j + 1):
-                        target[i] += fg * (row[i] - b[i])
-                    if l < count:
-                        v = lumps.spread[l, j]
-                        for i in range(j + 1):
-                            target[i] += f * v[i]
+            row, middle = G[j], dot(share, G[j], n)
+            for l in range(n):
+                centred[j, l] = row[l] - middle
+            b[j] = mu[j] - middle
+        second_moments(lumps, terms, count, used, share, centred, slope, H)
         for j in range(used):
-            b[j] = mu[j] - b[j]
             H[j, j] += 1e-14
-        if not solve_positive(H, b, d, used):
+            H[j, used] = b[j]
+        if not solve_positive(H, used, d):
             break
         falling = 0.0
         aim = 0.0
         for j in range(used):
             falling += b[j] * d[j]
             aim += mu[j] * d[j]
+        along(G, terms, used, d, slope)
         for l in range(terms):
-            s = 0.0
-            u = 0.0
+            curve[l] = 0.0
+        for l in range(count):
             for j in range(used):
-                s += G[l, j] * d[j]
-                if l < count:
-                    f = 0.0
-                    for i in range(used):
-                        f += lumps.spread[l, j, i] * d[i]
-                    u += f * d[j]
-            slope[l] = s
-            curve[l] = u
+                curve[l] += d[j] * dot(lumps.spread[l, j], d, used)
         length = line(e, slope, curve, terms, aim, falling)
         worst = 0.0
         for l in range(terms):
             leverage = 0.0
             for j in range(used):
-                leverage += G[l, j] * G[l, j]
+                leverage += G[j, l] * G[j, l]
                 if l < count:
                     leverage += lumps.spread[l, j, j]
             if share[l] * leverage > 0.01:
@@ -277,7 +282,8 @@ def make_room(lumps, terms, count, used, x, scratch):
     for l in range(count, terms):
         if e[l] - top > IDLE:
             lumps.log_mass[kept] = lumps.log_mass[l]
-            copy(lumps.mean[l], used, lumps.mean[kept])
+            for j in range(used):
+                lumps.mean[j, kept] = lumps.mean[j, l]
             nu[kept] = nu[l]
             kept += 1
     return kept

@@ -1,7 +1,8 @@
 """Panels that resolve exp(polynomial), and the weighted nodes on them.
 
 The exponent q(t) = sum_j c_j phi_j(t) has degree k, so on any panel it is known exactly from k + 1
-values: its local Chebyshev coefficients l_0 ... l_k.  They give two bounds that no sampling could:
+values (or the next multiple of four): its local Chebyshev coefficients l_0 ... l_k.  They give two
+bounds that no sampling could:
 
     upper bound      max q  <=  l_0 + sum_{j>=1} |l_j|
     Gauss error      |E| <= C exp(max Re q on the Bernstein ellipse rho) rho^(-2n),
@@ -24,6 +25,7 @@ MAX_PANELS = 192
 NARROWEST = 4e-15
 # The Bernstein ellipses tried, and the relative quadrature error asked for (log of 2^-53, rounded).
 ELLIPSES = (1.9, 2.5, 4.0, 7.0, 12.0)
+LOG_ELLIPSES = tuple(math.log(rho) for rho in ELLIPSES)
 LOG_ROUNDING = -37.0
 # What rounding alone puts into a local coefficient, as a share of sum |c_j|.
 NOISE = 1e-15
@@ -38,21 +40,62 @@ def resolved(local, k, half, nodes, noise):
 @inner
 def resolved_to(target, local, k, half, nodes, noise):
     """True when the log of that integral's error, relative to exp(local[0]), is below target."""
-    for rho in ELLIPSES:
-        beyond = half * (0.5 * (rho + 1.0 / rho) - 1.0)
-        reach = max(0.5 * half * (rho - 1.0 / rho), math.sqrt(beyond * (2.0 + beyond)))
-        spare = target + 2.0 * nodes * math.log(rho) - 2.0 * k * math.asinh(reach)
+    for e in range(len(ELLIPSES)):
+        rho = ELLIPSES[e]
+        spare = target + 2.0 * nodes * LOG_ELLIPSES[e]
+        shrink = 1.0 / rho
         up = 1.0
         down = 1.0
         for j in range(1, k + 1):
             up *= rho
-            down /= rho
+            down *= shrink
             spare -= max(0.0, abs(local[j]) - noise) * (1.0 + 0.5 * (up + down))
             if spare < 0.0:
                 break
         if spare > 0.0:
-            return True
+            beyond = half * (0.5 * (rho + 1.0 / rho) - 1.0)
+            reach = max(0.5 * half * (rho - 1.0 / rho), math.sqrt(beyond * (2.0 + beyond)))
+            if spare > 2.0 * k * math.asinh(reach):
+                return True
     return False
+
+
+@inner(fastmath={"contract"})
+def look(c, rec, middle, half, points, transform, values, local):
+    """Chebyshev coefficients of sum_j c_j phi_j on a panel into local, its values there into
+    values; returns the largest.  Both (n,), n whole fours: zeros follow the k + 1 coefficients.
+    """
+    n = points.shape[0]
+    for i in range(0, n, 4):
+        t0, t1 = middle + half * points[i], middle + half * points[i + 1]
+        t2, t3 = middle + half * points[i + 2], middle + half * points[i + 3]
+        now0, now1, now2, now3 = 1.0, 1.0, 1.0, 1.0
+        before0, before1, before2, before3 = 0.0, 0.0, 0.0, 0.0
+        sum0, sum1, sum2, sum3 = c[0], c[0], c[0], c[0]
+        for j in range(rec.shape[1]):
+            up, shift, down, share = rec[0, j], rec[1, j], rec[2, j], c[j + 1]
+            before0, now0 = now0, (up * t0 + shift) * now0 - down * before0
+            before1, now1 = now1, (up * t1 + shift) * now1 - down * before1
+            before2, now2 = now2, (up * t2 + shift) * now2 - down * before2
+            before3, now3 = now3, (up * t3 + shift) * now3 - down * before3
+            sum0 += share * now0
+            sum1 += share * now1
+            sum2 += share * now2
+            sum3 += share * now3
+        values[i], values[i + 1], values[i + 2], values[i + 3] = sum0, sum1, sum2, sum3
+    peak = values[0]
+    for i in range(1, n):
+        peak = max(peak, values[i])
+    for j in range(0, n, 4):
+        sum0, sum1, sum2, sum3 = 0.0, 0.0, 0.0, 0.0
+        for i in range(n):
+            value = values[i]
+            sum0 += transform[j, i] * value
+            sum1 += transform[j + 1, i] * value
+            sum2 += transform[j + 2, i] * value
+            sum3 += transform[j + 3, i] * value
+        local[j], local[j + 1], local[j + 2], local[j + 3] = sum0, sum1, sum2, sum3
+    return peak
 
 
 @inlined
@@ -107,10 +150,7 @@ def survey(
     the largest exponent seen, the number of gaps.
     """
     k = c.shape[0] - 1
-    before = np.empty(k + 1)
-    now = np.empty(k + 1)
-    values = np.empty(k + 1)
-    local = np.empty(k + 1)
+    values, local = np.empty(local_points.shape[0]), np.empty(local_points.shape[0])
     stack_l = np.empty(128)
     stack_r = np.empty(128)
     most = left.shape[0]
@@ -130,29 +170,12 @@ def survey(
         top -= 1
         half = 0.5 * (b - a)
         middle = 0.5 * (a + b)
-        for i in range(k + 1):
-            values[i] = c[0]
-            before[i] = 0.0
-            now[i] = 1.0
-        for j in range(k):
-            up, shift, down, share = rec[0, j], rec[1, j], rec[2, j], c[j + 1]
-            for i in range(k + 1):
-                t = middle + half * local_points[i]
-                after = (up * t + shift) * now[i] - down * before[i]
-                values[i] += share * after
-                before[i] = now[i]
-                now[i] = after
-        for i in range(k + 1):
-            peak = max(peak, values[i])
+        peak = max(peak, look(c, rec, middle, half, local_points, local_transform, values, local))
         spread = 0.0
-        for j in range(k + 1):
-            total = 0.0
-            for i in range(k + 1):
-                total += local_transform[j, i] * values[i]
-            local[j] = total
-            if j > 0:
-                spread += abs(total)
-        factor = k * math.log1p(max(0.0, max(abs(a), abs(b)) - 1.0))
+        for j in range(1, k + 1):
+            spread += abs(local[j])
+        beyond = max(abs(a), abs(b)) - 1.0
+        factor = k * math.log1p(beyond) if beyond > 0.0 else 0.0
         upper = local[0] + spread + factor
         if upper < peak - depth:
             if gaps < gap_left.shape[0]:
