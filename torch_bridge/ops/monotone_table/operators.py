@@ -26,7 +26,7 @@ ORDERS = 4  # the fourth derivative of a cubic is 0
 
 
 def on_cpu(t):
-    return t.device.type == "cpu" and t.numel() > 0
+    return t.is_cpu and t.numel() > 0
 
 
 @torch.library.custom_op("maxent::table_evaluate", mutates_args=())
@@ -266,13 +266,17 @@ def spread(t, g, order, knots):
 
 def plain(*inputs):
     """Whether nothing is differentiated, batched or traced, so that one pass on the CPU will do."""
-    return (
-        all(on_cpu(v) for v in inputs)
-        and not torch.compiler.is_compiling()
-        and torch._C._functorch.peek_interpreter_stack() is None
-        and torch.autograd.forward_ad._current_level < 0
-        and not (torch.is_grad_enabled() and any(v.requires_grad for v in inputs))
-    )
+    if (
+        torch.compiler.is_compiling()
+        or torch._C._functorch.peek_interpreter_stack() is not None
+        or torch.autograd.forward_ad._current_level >= 0
+    ):
+        return False
+    graph = torch.is_grad_enabled()
+    for v in inputs:
+        if not on_cpu(v) or (graph and v.requires_grad):
+            return False
+    return True
 
 
 def apply(table, cubics, x, center, scale, squash):
