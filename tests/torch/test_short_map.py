@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from torch._subclasses import fake_tensor
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from tests.torch.columns import battery
 from torch_bridge import MomentMatch, MomentMatch2d, moment_matching
@@ -59,10 +61,10 @@ def test_it_is_a_polynomial_in_the_window():
     """Where it says so: its 17th difference vanishes there, and the table's does not."""
     module = layer(torch.randn(2048, 1, dtype=torch.float64), affine=False)
     frozen = module.freeze()
-    center, unit, slope, shift = frozen.rows[:4, 0]
-    v = torch.linspace(-0.99, 0.99, 40, dtype=torch.float64)
+    unit, offset, slope, shift = frozen.rows[:4, 0]
+    v = torch.linspace(-1.98, 1.98, 40, dtype=torch.float64)
     t = (v - shift) / slope
-    x = (center + t / (1 - t * t).sqrt() / unit)[:, None]
+    x = ((t / (1 - t * t).sqrt() - offset) / unit)[:, None]
     with torch.no_grad():
         curved = [np.polynomial.chebyshev.Chebyshev.fit(v, f(x)[:, 0], 30).coef[17:]
                   for f in (frozen, module)]
@@ -125,14 +127,21 @@ def test_every_layout(shape):
     torch.testing.assert_close(missing[:, rest], y[:, rest], rtol=1e-6, atol=1e-6)
 
 
-def test_runs_cover_every_value_with_its_own_column():
-    for size_a, columns, size_b in [(5, 3, 1), (300, 3, 1), (4, 128, 1), (4, 129, 1), (3, 40, 49),
-                                    (2, 3, 130), (1, 1, 1), (1, 1, 500)]:
+@pytest.mark.parametrize("threads", [1, 3])
+def test_runs_cover_every_value_with_its_own_column(threads):
+    for size_a, columns, size_b in [(5, 3, 1), (300, 3, 1), (4, 256, 1), (4, 257, 1), (3, 40, 49),
+                                    (2, 3, 130), (2, 3, 300), (1, 17, 1), (1, 1, 500), (1, 700, 1),
+                                    (1000, 300, 1), (1, 3, 100000), (1, 300000, 1)]:
         total = size_a * columns * size_b
         seen = torch.full((total,), -1)
-        for starts, pattern in operators.runs(size_a, columns, size_b):
-            for start in starts:
-                seen[start : start + len(pattern)] = torch.as_tensor(pattern)
+        items = operators.runs(size_a, columns, size_b, threads)
+        assert len(items) == max(1, min(threads, total >> 17))
+        for starts, firsts, width, size in items:
+            assert operators.LANES <= width <= operators.WIDTH or width == total
+            for first in firsts:
+                pattern = (first + torch.arange(width)) // size % columns
+                for start in starts + first:
+                    seen[start : start + width] = pattern
         expected = torch.arange(columns)[None, :, None].expand(size_a, -1, size_b).reshape(-1)
         assert torch.equal(seen, expected)
 
@@ -148,6 +157,35 @@ def test_options(options):
         y = module(x)
         assert not torch.isinf(frozen.error).any()
         assert (frozen(x) - y).abs().max() < 1.1e-3 * y.std()
+
+
+def test_a_far_outlier_is_a_number_and_threads_do_not_matter():
+    """Its square is beyond float32; as the table goes on, in float64."""
+    module = layer(torch.randn(64, 512), torch.float32)
+    frozen = module.freeze()
+    x = torch.randn(700, 512)
+    x[::7, ::5] *= 1e25
+    threads = torch.get_num_threads()
+    with torch.no_grad():
+        y = frozen(x)
+        wide = frozen(x.double())
+        try:
+            torch.set_num_threads(2)
+            again = frozen(x)
+        finally:
+            torch.set_num_threads(threads)
+    assert torch.equal(y, again)
+    torch.testing.assert_close(y, wide.float(), rtol=1e-4, atol=1e-4)
+
+
+def test_what_looks_on_sees_tensor_operations():
+    frozen = layer(torch.randn(64, 4), torch.float32).freeze()
+    x = torch.randn(20, 4)
+    with torch.no_grad(), fake_tensor.FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        assert frozen(mode.from_tensor(x)).shape == x.shape
+    with torch.no_grad():
+        traced = make_fx(frozen)(x)
+        torch.testing.assert_close(traced(2 * x), frozen(2 * x), rtol=1e-5, atol=1e-5)
 
 
 def test_gradient_state_and_export():

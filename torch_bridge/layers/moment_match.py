@@ -370,9 +370,13 @@ class Frozen(nn.Module):
         """Of shape and dtype of x."""
         if x.ndim < 2 or (self.ranks and x.ndim not in self.ranks):
             raise ValueError(f"a frozen layer of ranks {self.ranks} got {x.ndim}D input")
-        columns, restore = as_columns(x.to(copula.wide_dtype(x)), (0, *range(2, x.ndim)))
-        y = short_map.apply(self.rows, self.table, self.cubics, columns, self.squash)
-        return restore(y).to(x.dtype)
+        wide = copula.wide_dtype(x)
+        if x.dtype != wide:
+            return self(x.to(wide)).to(x.dtype)
+        columns, restore = as_columns(x, (0, *range(2, x.ndim)))
+        own = self._buffers  # past Module.__getattr__, which a small batch would notice
+        y = short_map.apply(own["rows"], own["table"], own["cubics"], columns, self.squash)
+        return restore(y)
 
 
 class MomentMatch1d(MomentMatch):

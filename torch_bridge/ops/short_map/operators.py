@@ -9,82 +9,94 @@ from torch_bridge.ops import match, monotone_table
 from torch_bridge.ops.monotone_table.operators import plain
 from torch_bridge.ops.short_map import kernels
 from torch_bridge.ops.short_map.kernels import WIDTH
-from torch_bridge.ops.soft_rank.cpu import in_threads
-from torch_bridge.ops.soft_rank.operators import operator
+from torch_bridge.ops.short_map.vectors import LANES
+from torch_bridge.ops.soft_rank.cpu import PARALLEL, in_threads
 
 
 def rows_of(fit, center, scale, squash):
-    """Everything that a value's column says of it, (DEGREE + 5, C): center and 1 / scale of the
-    frame, in which the squash is u / sqrt(1 + u^2); the window; the coefficients."""
-    unit = 1 / (scale.double().cpu() * (squash or 1.0))
-    return torch.cat([torch.stack([center.double().cpu(), unit]), fit.window, fit.coefficients])
+    """Everything that a value's column says of it, (DEGREE + 5, C): the frame, u = x * rows[0] +
+    rows[1], in which the squash is u / sqrt(1 + u^2); the window and the coefficients, for 2 v in
+    the place of v.
+    """
+    unit = (1 / (scale.double() * (squash or 1.0))).to(scale.dtype).double().cpu()
+    frame = torch.stack([unit, -center.double().cpu() * unit])
+    halves = 0.5 ** torch.arange(len(fit.coefficients) - 1, -1, -1, dtype=torch.float64)
+    return torch.cat([frame, 2 * fit.window, fit.coefficients * halves[:, None]])
+
+
+def pieces(length):
+    """(starts, length of a piece): pieces of one length, at most WIDTH, that cover range(length)
+    and overlap where they must.
+    """
+    number = -(-length // WIDTH)
+    width = min(length, -(-length // (number * LANES)) * LANES)
+    return np.minimum(np.arange(number) * width, length - width), width
 
 
 @functools.lru_cache(maxsize=64)
-def runs(size_a, columns, size_b):
-    """(starts of the runs, columns of the values of a run) for every tile of a contiguous array.
+def runs(size_a, columns, size_b, threads):
+    """[(starts, firsts, width, size_b)] for as many threads: runs of `width` values of an array
+    (A, C, B) begin at the sum of a start and a first, which says whose values they are.
 
-    All runs of a tile have one length and one pattern of columns. They may overlap: a value
-    computed twice is cheaper than a run of another length.
+    Runs may overlap: a value computed twice is cheaper than a run of another length.
     """
+    period = columns * size_b
+    starts = np.arange(size_a) * period
     if size_b >= WIDTH:  # runs inside a column
-        inside = np.minimum(np.arange(0, size_b, WIDTH), size_b - WIDTH)
-        starts = (np.arange(size_a)[:, None] * (columns * size_b) + inside).ravel()
-        return [(starts + c * size_b, np.full(WIDTH, c)) for c in range(columns)]
-    column = np.repeat(np.arange(columns), size_b)
-    period = len(column)
-    if period > WIDTH:  # runs inside a row
-        starts = np.arange(size_a) * period
-        firsts = np.minimum(np.arange(0, period, WIDTH), period - WIDTH)
-        return [(starts + first, column[first : first + WIDTH]) for first in firsts]
-    # over several rows, and rows by themselves where that does not reach
-    total = size_a * period
-    width = WIDTH if total >= WIDTH else period
-    step = period * (width // period)
-    starts = np.arange(0, total - width + 1, step)
-    rest = np.arange(starts[-1] + step, total, period)
-    return [(starts, np.resize(column, width)), (rest, column)]
+        inside, width = pieces(size_b)
+        starts, firsts = (starts[:, None] + inside).ravel(), np.arange(columns) * size_b
+    elif period > WIDTH:  # inside a row
+        firsts, width = pieces(period)
+    else:  # of several rows
+        width = period * min(size_a, WIDTH // period)
+        starts = np.minimum(np.arange(0, size_a * period, width), size_a * period - width)
+        firsts = np.zeros(1, np.int64)
+    parts = max(1, min(threads, size_a * period // PARALLEL))
+    if len(starts) >= len(firsts):
+        return [(some, firsts, width, size_b) for some in np.array_split(starts, parts)]
+    return [(starts, some, width, size_b) for some in np.array_split(firsts, parts)]
 
 
-@operator(
-    "short_map(Tensor rows, Tensor cubics, Tensor x, bool squash) -> Tensor",
-    lambda rows, cubics, x, squash: torch.empty_like(x, memory_format=torch.contiguous_format),
-)
-def apply_op(rows, cubics, x, squash):
+def on_arrays(rows, x):
+    """Whether the values themselves are at hand: nobody differentiates, traces or looks on."""
+    return (
+        x.numel() >= LANES
+        and type(x) is torch.Tensor
+        and not torch._C._len_torch_dispatch_stack()
+        and plain(rows, x)
+    )
+
+
+def in_one_pass(rows, cubics, x, squash):
     x = x.contiguous()
     out = torch.empty_like(x)
-    number = x.numpy().dtype.type
-    cells = cubics.shape[1]
-    numbers = number(0.5 * cells), number(cells), number(cells - 1), number(0), number(1)
-    rest = (
-        rows.to(x.dtype).numpy(), cubics.to(x.dtype).view(-1, 4 * cells).numpy(), numbers,
-        number(squash), out.view(-1).numpy(),
-    )
-    source = x.view(-1).numpy()
-    in_threads(lambda tile: kernels.apply(source, *tile, *rest), runs(*x.shape), x.numel())
+    source, rest = x.numpy(), (rows.numpy(), cubics.numpy(), squash or None, out.numpy())
+    items = runs(*x.shape, torch.get_num_threads())
+    in_threads(lambda item: kernels.apply(source, *item, *rest), items, x.numel())
     return out
 
 
 def in_torch(rows, table, cubics, x, squash):
     """The same in tensor operations that every exporter knows, and that have derivatives."""
-    center, unit, slope, shift, *powers = rows.to(x.dtype)[:, :, None]
-    z = (x - center) * unit
-    t = z * torch.rsqrt(1 + z * z) if squash else z
+    unit, offset, slope, shift, *powers = rows.to(x.dtype)[:, :, None]
+    u = x * unit + offset
+    t = u * torch.rsqrt(1 + u * u) if squash else u
     v = t * slope + shift
-    inside = v.abs() <= 1
+    inside = v.abs() < 2
     place = torch.where(inside, v, 0.0)
     y = powers[0]
     for power in powers[1:]:
         y = y * place + power
-    none, one = torch.zeros_like(center[:, 0]), torch.ones_like(center[:, 0])
+    none, one = torch.zeros_like(unit[:, 0]), torch.ones_like(unit[:, 0])
     return torch.where(inside, y, monotone_table.apply(table, cubics, t, none, one, 0.0))
 
 
 def apply(rows, table, cubics, x, squash):
     """monotone_table.apply to within fit.error; rows of `rows_of`, cubics = powers(table)."""
-    if plain(rows, table, x):
-        return apply_op(rows, cubics, x, squash)
-    center, unit = rows[0], rows[1]
-    if squash and match.applies(table, cubics, x, center, unit, match.SQUASH):
-        return match.apply_op(x, cubics, center, 1 / (match.SQUASH * unit))  # the table itself
+    if on_arrays(rows, x):
+        return in_one_pass(rows, cubics, x, squash)
+    unit, offset = rows[0], rows[1]
+    if squash and match.applies(table, cubics, x, offset, unit, match.SQUASH):
+        center, scale = -offset / unit, 1 / (match.SQUASH * unit)
+        return match.apply_op(x, cubics, center, scale)  # the table itself
     return in_torch(rows, table, cubics, x, squash)
