@@ -8,7 +8,6 @@ eight, although the processor may have sixteen.
                       runs after these are asked for: that the next row comes next, no processor
                       foresees.
     lowest_bit        the number of the lowest bit that is set
-    lowest_bit        its number
 """
 
 import functools
