@@ -38,8 +38,9 @@ NUMBERS = (
 # a density counts there only if it meets them this closely. (Densities that the solver found for
 # atoms alone were off by 6e-12 and more.)
 BELIEVED_ON_BOUNDARY = 3e-12
-# The certain path's answer is not looked for again with so many digits, and no larger moment error.
-SURE = 0.25, BELIEVED_ON_BOUNDARY
+# An answer is not looked for again with so many digits, and no larger moment error. Where rounding
+# of the moments leaves one or two, the certain path may stop with an entropy that is off by 1e-6.
+SURE = 5.0, 3e-13
 UNDECIDED = "the rounding of the moments leaves open whether the entropy has a maximum"
 AUTO_DEGREE = 12  # degrees that `degree="auto"` tries
 BLOCK = 128, 1024  # columns that a thread is worth, and most of them in one go
