@@ -40,7 +40,7 @@ NUMBERS = (
 BELIEVED_ON_BOUNDARY = 3e-12
 # An answer is not looked for again with so many digits, and no larger moment error. Where rounding
 # of the moments leaves one or two, the certain path may stop with an entropy that is off by 1e-6.
-SURE = 5.0, 3e-13
+SURE = 3.0, 3e-13
 UNDECIDED = "the rounding of the moments leaves open whether the entropy has a maximum"
 AUTO_DEGREE = 12  # degrees that `degree="auto"` tries
 BLOCK = 128, 1024  # columns that a thread is worth, and most of them in one go

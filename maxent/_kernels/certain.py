@@ -9,8 +9,10 @@ than 1e-10.  In these polynomials the dual has Hessian 1 and gradient
 
 and Newton's step is -g.  What rounding of m alone can do to mu_j is the floor f_j of degree j.
 Degrees count up to the first whose floor is above a trusted size, and of g_j only what exceeds
-f_j is a reason to move, until nothing else is left to do.  If then a moment is still off, g_j moves
-on as long as it moves a moment by more than is wanted: T_i = sum_j (P^-1)_ij phi_j.
+f_j is a reason to move, until nothing else is left to do.  Then m is taken at its word: the floor
+has the worst signs of all roundings, and with g_j left anywhere within it moments may be off by
+1e-11.  If a moment still is, degrees join as long as g_j moves a moment by more than is wanted:
+T_i = sum_j (P^-1)_ij phi_j.
 
 The descent starts on an interval where Burg's spectrum has its peaks (`certain_start`), elsewhere
 where the caller says.  Every step is Newton's where that is to be believed, otherwise that of a
@@ -84,11 +86,12 @@ BOLDEST, TIMID, SHORTEST = 1e-4, 0.9, 0.95
 
 
 @inner
-def gradient(n, trust, aim, grid, work):
+def gradient(n, trust, aim, eased, grid, work):
     """g and the aim mu it is counted from; returns (decrement, its floor, degrees that count).
 
-    With an aim > 0, P^-1 in work.high, g_j is left alone while it moves no moment by that share of
-    its size, T_i = sum_j (P^-1)_ij phi_j.
+    eased: the share of the floor, or of what else may be left alone, that is. With an aim > 0, P^-1
+    in work.high, g_j may be left alone while it moves no moment by that share of its size,
+    T_i = sum_j (P^-1)_ij phi_j.
     """
     mu, noise, g = work.mu, work.noise, work.g
     k = g.shape[0] - 1
@@ -109,7 +112,7 @@ def gradient(n, trust, aim, grid, work):
             break
         expected = dot(grid.p, grid.own[j], n)
         gap = expected - mu[j]
-        gap = math.copysign(max(0.0, abs(gap) - slack), gap)
+        gap = math.copysign(max(0.0, abs(gap) - eased * slack), gap)
         g[j] = gap
         mu[j] = expected - gap
         used = j
@@ -150,7 +153,7 @@ def moment_error(m, rec, n, grid):
 
 
 @inner
-def compare(m, share, rec, n, trust, aim, grid, work):
+def compare(m, share, rec, n, trust, aim, eased, grid, work):
     """`gradient` and `doubt` where the moments sought are m + share (m_0 - m), m_0 in work.far."""
     for j in range(m.shape[0]):
         work.sought[j] = m[j] + share * (work.far[j] - m[j])
@@ -162,7 +165,7 @@ def compare(m, share, rec, n, trust, aim, grid, work):
             for j in range(i + 1):
                 total += work.high[i, j] * work.high[i, j]
             work.size[i] = max(1.0, math.sqrt(total))
-    decrement, floor, used = gradient(n, trust, aim, grid, work)
+    decrement, floor, used = gradient(n, trust, aim, eased, grid, work)
     return decrement, floor, used, doubt(n, used, work.g, grid)
 
 
@@ -196,7 +199,7 @@ def attempt(m, rec, ends, begin, rule, limit, trust, follow, cap, R, y, info, pe
     copy(work.c, k + 1, work.trial)
     n, gaps = ZERO, ZERO
     error = ROUGH
-    aim = 0.0
+    aim, eased = 0.0, 1.0
     cut = False
     stuck = 0
     patience = 0
@@ -234,7 +237,9 @@ def attempt(m, rec, ends, begin, rule, limit, trust, follow, cap, R, y, info, pe
             work.kept[j] = 0.0
             for i in range(j, k + 1):
                 work.kept[j] += work.trial[i] * work.high[i, j]
-        decrement, floor, used, doubted = compare(m, target, rec, n, trust, aim, grid, work)
+        decrement, floor, used, doubted = compare(
+            m, target, rec, n, trust, aim, eased, grid, work
+        )
         if epsilon > 0.0:
             if target > 0.0 and doubted > LOST * (used + 1) and ratio < SHORTEST:
                 ratio = ratio**HALF
@@ -257,11 +262,13 @@ def attempt(m, rec, ends, begin, rule, limit, trust, follow, cap, R, y, info, pe
                     ratio = max(BOLDEST, min(ratio, TIMID) ** power)
                 corrections = 0
                 target = 0.0
-                decrement, floor, used, doubted = compare(m, target, rec, n, trust, aim, grid, work)
+                decrement, floor, used, doubted = compare(
+                    m, target, rec, n, trust, aim, eased, grid, work
+                )
                 if doubted > CLOSE * (used + 1):
                     target = ratio * epsilon
                     decrement, floor, used, doubted = compare(
-                        m, target, rec, n, trust, aim, grid, work
+                        m, target, rec, n, trust, aim, eased, grid, work
                     )
         again = False
         if target == 0.0:
@@ -278,6 +285,11 @@ def attempt(m, rec, ends, begin, rule, limit, trust, follow, cap, R, y, info, pe
             copy_rows(work.R, R)
             copy(work.y, k + 1, y)
         if target == 0.0 and decrement < POLISHED and error == FINE:
+            if eased > 0.0:
+                eased = 0.0
+                decrement, floor, used, doubted = compare(
+                    m, target, rec, n, trust, aim, eased, grid, work
+                )
             worst = moment_error(m, rec, n, grid)
             if worst < info[4]:
                 copy_rows(work.R, R)
@@ -319,7 +331,7 @@ def attempt(m, rec, ends, begin, rule, limit, trust, follow, cap, R, y, info, pe
         if length < STUCK and target == 0.0:
             stuck += 1
             trust *= 0.1
-            if stuck == OFTEN:
+            if stuck == OFTEN or (eased == 0.0 and info[4] < GOOD):
                 code = CONVERGED if info[4] < ENOUGH else STALLED
                 break
     if cap >= 0:
