@@ -52,12 +52,13 @@ Letters: t reference coordinate, m moments (columns, k+1), q polynomial, order =
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from fractions import Fraction
 from functools import cached_property
 
 import numpy as np
-import scipy.linalg
+from scipy.linalg.lapack import dstev
 
 from ._kernels import feasibility as kernels
 
@@ -411,7 +412,8 @@ class ContinuousFeasibility(Feasibility):
             lower, upper = _end_points(base, side)
         elif self.basis.name == "laguerre":
             lower = base % 2
-        inner = tuple(float(x) for x in t[lower : len(t) - upper])
+        places, count = t.tolist(), len(t)
+        inner = tuple(places[lower : count - upper])
         q = Witness(
             self.basis[column],
             inner,
@@ -421,19 +423,17 @@ class ContinuousFeasibility(Feasibility):
             error=self.error[column],
         )
         largest = max(abs(c) for c in q._exact_coefficients(inner, (), number=float))
-        room = max(self.margin[column], 0.0) + self.tolerance[column]
+        room = float(max(self.margin[column], 0.0) + self.tolerance[column])
         widths = []
-        for j, x in enumerate(t):
-            rest = np.delete(t, j)
-            inside = lower <= j < len(t) - upper
-            ends = [0] * lower + [len(t) - 1] * upper
-            curvature = 1.0
-            for r, index in zip(rest, np.delete(np.arange(len(t)), j), strict=True):
-                curvature *= abs(x - r) ** (1 if index in ends else 2)
-            size = room * largest / (weights[j] * curvature)
-            widths.append(size**0.5 if inside else size)
-        gap = float(np.diff(t).min()) if len(t) > 1 else np.inf
-        return float(max(widths)), gap
+        for j, x in enumerate(places):
+            curvature = float(weights[j])
+            for i, r in enumerate(places):
+                if i != j:
+                    curvature *= abs(x - r) ** (2 if lower <= i < count - upper else 1)
+            size = room * largest / curvature if curvature else math.inf
+            widths.append(size**0.5 if lower <= j < count - upper else size)
+        gap = min((b - a for a, b in itertools.pairwise(places)), default=math.inf)
+        return max(widths), gap
 
     @cached_property
     def _found(self):
@@ -454,8 +454,13 @@ class ContinuousFeasibility(Feasibility):
             recurrence = self.basis[column].recurrence(m.shape[0] - 1).copy()
             half = self.basis.name == "laguerre"
             diagonal, squares = kernels.unbounded_jacobi(m, recurrence, base, half)
-        t, vectors = scipy.linalg.eigh_tridiagonal(diagonal, np.sqrt(np.maximum(squares, 0.0)))
-        weights = vectors[0] ** 2
+        if diagonal.size == 1:
+            t, weights = diagonal.copy(), np.ones(1)
+        else:
+            t, vectors, failed = dstev(diagonal, np.sqrt(np.maximum(squares, 0.0)))
+            if failed:
+                raise np.linalg.LinAlgError("the atoms of moments on the boundary were not found")
+            weights = vectors[0] ** 2
         if self.basis.name == "chebyshev":
             lower, upper = _end_points(base, side)
             if lower:
