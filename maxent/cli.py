@@ -1,4 +1,4 @@
-"""The command line: `maxent fit | quantile | sample | check | sketch | merge`.
+"""The command line: `maxent fit | quantile | sample | check | sketch | merge | compile`.
 
     maxent fit FILE --column NAME --degree 6 --plot fit.png
     maxent fit --moments 1,0,1,0,2.5 --support=-inf,inf
@@ -8,6 +8,7 @@
     maxent sketch part-*.parquet --column price --transform log -o prices.mx
     maxent merge monday.mx tuesday.mx -o both.mx
     maxent fit both.mx
+    maxent compile
 
 Data go to stdout, all talk to stderr. Exit codes: 0 an answer, 1 no answer (the reason is a
 `Status`), 2 a wrong command or bad input. With --json stdout gets exactly one document or nothing;
@@ -30,7 +31,7 @@ from enum import Enum
 
 import numpy as np
 
-from maxent import plot, reading
+from maxent import compiling, plot, reading
 from maxent.sketch import Sketch
 from maxent.solver import check, fit, solve
 from maxent.status import SolveError
@@ -138,6 +139,12 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("files", nargs="+", metavar="SKETCH", help="what `maxent sketch` wrote")
     _sketch_options(add)
     add.set_defaults(run=_run_merge)
+
+    add = commands.add_parser(
+        "compile", help="compile everything now, not at the first call of each kind"
+    )
+    add.add_argument("--jobs", metavar="N", type=_size, help="processes (default: processors)")
+    add.set_defaults(run=_run_compile)
     return parser
 
 
@@ -358,7 +365,7 @@ def _patience():
     if not sys.stderr.isatty():
         yield
         return
-    word = "maxent: compiling, once after each installation; later runs start at once"
+    word = "maxent: compiling, once after each installation; `maxent compile` does all at once"
     timer = threading.Timer(PATIENCE, print, [word], {"file": sys.stderr, "flush": True})
     timer.daemon = True
     timer.start()
@@ -457,6 +464,17 @@ def _run_merge(arguments) -> int:
         except ValueError as error:
             raise ValueError(f"{file}: {error}") from None
     return _write_sketch(arguments, total)
+
+
+def _run_compile(arguments) -> int:
+    started = time.monotonic()
+
+    def say(done: int, total: int) -> None:
+        spent = time.monotonic() - started
+        print(f"maxent: {done} of {total} parts compiled, {spent:.0f} s", file=sys.stderr)
+
+    compiling.compile_all(arguments.jobs, say)
+    return OK
 
 
 def _write_sketch(arguments, sketch: Sketch) -> int:

@@ -14,11 +14,12 @@ from numpy.polynomial import chebyshev
 
 import maxent
 from maxent import Status, dual, solver
-from maxent._kernels import fast
 from maxent.certificate import BELIEVED, MOST_DIGITS, digits_left
 from maxent.quadrature import gauss_legendre
 from maxent.support import Interval
+from tests.kernels import FromPython
 
+fast = FromPython("fast")
 UNIT = Interval(-1.0, 1.0)
 COLUMNS = Path(__file__).parents[1] / "benchmarks" / "data" / "columns.json"
 NODES, WEIGHTS = gauss_legendre(300)

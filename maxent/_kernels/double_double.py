@@ -12,13 +12,13 @@ be compiled with it.
 
 import math
 
-from .compiled import kernel
+from .compiled import inner
 
 ROUNDING = 2.0**-102
 SPLITTER = 134217729.0  # 2^27 + 1
 
 
-@kernel
+@inner
 def two_sum(a, b):
     """hi = fl(a + b) and lo with hi + lo = a + b exactly."""
     s = a + b
@@ -26,14 +26,14 @@ def two_sum(a, b):
     return s, (a - (s - v)) + (b - v)
 
 
-@kernel
+@inner
 def fast_two_sum(a, b):
     """The same where |a| >= |b|."""
     s = a + b
     return s, b - (s - a)
 
 
-@kernel
+@inner
 def two_product(a, b):
     """hi = fl(a b) and lo with hi + lo = a b exactly."""
     p = a * b
@@ -46,7 +46,7 @@ def two_product(a, b):
     return p, ((a1 * b1 - p) + a1 * b2 + a2 * b1) + a2 * b2
 
 
-@kernel
+@inner
 def add(ah, al, bh, bl):
     sh, sl = two_sum(ah, bh)
     th, tl = two_sum(al, bl)
@@ -54,24 +54,24 @@ def add(ah, al, bh, bl):
     return fast_two_sum(vh, tl + vl)
 
 
-@kernel
+@inner
 def subtract(ah, al, bh, bl):
     return add(ah, al, -bh, -bl)
 
 
-@kernel
+@inner
 def multiply(ah, al, bh, bl):
     ph, pl = two_product(ah, bh)
     return fast_two_sum(ph, pl + (ah * bl + al * bh))
 
 
-@kernel
+@inner
 def multiply_float(ah, al, b):
     ph, pl = two_product(ah, b)
     return fast_two_sum(ph, pl + al * b)
 
 
-@kernel
+@inner
 def divide(ah, al, bh, bl):
     q = ah / bh
     ph, pl = multiply_float(bh, bl, q)
@@ -83,7 +83,7 @@ def divide(ah, al, bh, bl):
     return add(qh, ql, rh / bh, 0.0)
 
 
-@kernel
+@inner
 def square_root(ah, al):
     if ah <= 0.0:
         return math.sqrt(ah), 0.0

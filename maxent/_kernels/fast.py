@@ -124,7 +124,7 @@ def project(p, table, out):
         j += 1
 
 
-@kernel(fastmath={"reassoc", "contract", "nsz"})
+@inner(fastmath={"reassoc", "contract", "nsz"})
 def means(c, table, weights, q, p, out):
     """Means of T_1 … T_2k under exp(sum c_j T_j), relative to its mass, into out; the mass.
 
@@ -144,7 +144,7 @@ def means(c, table, weights, q, p, out):
     return mass
 
 
-@kernel(fastmath={"contract"})
+@inner(fastmath={"contract"})
 def factorise(mean, m, U):
     """U of H = U^T U, (k, k), and U^-T (gradient) in its column k; False where a pivot is small."""
     k = m.shape[0] - 1
@@ -174,7 +174,7 @@ def factorise(mean, m, U):
     return True
 
 
-@kernel
+@inner
 def invert(U, P):
     """P = U^-T, lower triangular, (k, k)."""
     k = U.shape[0]
@@ -206,7 +206,7 @@ def blur(P, error):
     return math.sqrt(total)
 
 
-@kernel(fastmath={"reassoc", "contract", "nsz"})
+@inner(fastmath={"reassoc", "contract", "nsz"})
 def back(U, y, step):
     """step[1:] = -U^-1 y."""
     k = U.shape[0]
@@ -242,7 +242,7 @@ def take_logarithm(p, q):
     return mass, total
 
 
-@kernel(fastmath={"reassoc", "contract", "nsz"})
+@inner(fastmath={"reassoc", "contract", "nsz"})
 def correct(mean, table, p, U, q, y, out):
     """The step from p (1 + s) to the polynomial nearest its logarithm, into out (k+1,).
 
@@ -264,7 +264,7 @@ def correct(mean, table, p, U, q, y, out):
     centre(out, mean)
 
 
-@kernel
+@inner
 def carry(c, table, weights, p, q, lumps, sums, asked, U, y, out):
     """`correct` where satellites are to move, into out (k+1,), c_0's change among them; False, and
     no change, where none is.
@@ -301,7 +301,7 @@ def carry(c, table, weights, p, q, lumps, sums, asked, U, y, out):
     return True
 
 
-@kernel
+@inner
 def proved(c, log_growth, log_factor, cosines, values):
     """Does the rule on [-1, 1] integrate p T_j, j <= k, to rounding? First by sum |c_j| cosh, then
     by the maximum over the ellipse: a cosine polynomial of degree k whose values at n + 1 >= 4k + 1
@@ -343,7 +343,7 @@ NEGLIGIBLE, RESOLVED, COARSE = 0, 1, 2
 KEPT, LEFT_OUT = TRUE, FALSE
 
 
-@kernel
+@inner
 def place(panel):
     """Middle, half width, and how often [-1, 1] was halved."""
     depth = 0
@@ -399,7 +399,7 @@ def halve(stack, top, split):
         right[i], right[i + 1], right[i + 2], right[i + 3] = e0 - o0, e1 - o1, e2 - o2, e3 - o3
 
 
-@kernel
+@inner
 def room_for_panels(k):
     """Panels from left to right, [how many, which]; the same, being chosen; whether one is kept;
     two stacks, of panels and of coefficients on them.
@@ -409,7 +409,7 @@ def room_for_panels(k):
     return panels, chosen, keeps, numbers, np.zeros((STACK, (k + 4) // 4 * 4))
 
 
-@kernel
+@inner
 def covered(c, tree, picked, slack):
     """Do the panels picked resolve exp(sum c_j T_j), and is the rest nothing?"""
     panels, _, keeps, numbers, stack = picked
@@ -434,7 +434,7 @@ def covered(c, tree, picked, slack):
     return True
 
 
-@kernel
+@inner
 def choose(c, tree, picked, slack):
     """Panels for exp(sum c_j T_j) into picked; False, and no change, where there are too many."""
     panels, chosen, keeps, numbers, stack = picked
@@ -472,7 +472,7 @@ def choose(c, tree, picked, slack):
     return True
 
 
-@kernel
+@inner
 def width(picked, tree):
     """How many nodes the panels have, rounded up to whole registers."""
     panels, keeps = picked[0], picked[2]
@@ -498,7 +498,7 @@ def spread(picked, keep, points, weights, at, t, w):
     return at
 
 
-@kernel
+@inner
 def gather(picked, tree, table, weights):
     """T_j at the nodes of the panels kept, (2k+1, nodes), and weights; what is over weighs 0."""
     t = table[1]

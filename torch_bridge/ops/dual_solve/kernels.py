@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numba import njit
 
-from maxent._kernels.fast import exponential
+from maxent._kernels.exponential import exponential
 
 ARMIJO = 1e-4
 SHRINK = 0.25

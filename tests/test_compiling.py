@@ -1,0 +1,42 @@
+"""`maxent compile` leaves nothing to compile, and compiles nothing twice."""
+
+import subprocess
+import sys
+
+SIGNATURES = """
+import importlib, pkgutil
+from numba.core.dispatcher import Dispatcher
+import maxent._kernels as rooms
+from maxent import compiling
+
+for part in compiling.PARTS:
+    part()
+for room in pkgutil.iter_modules(rooms.__path__):
+    module = importlib.import_module(f"{rooms.__name__}.{room.name}")
+    for name, kernel in vars(module).items():
+        ours = isinstance(kernel, Dispatcher) and kernel.__module__ == module.__name__
+        if ours and not kernel.targetoptions.get("no_cpython_wrapper"):
+            print(room.name, name, len(kernel.signatures))
+"""
+
+
+def test_the_parts_together_compile_every_kernel_once():
+    done = subprocess.run(
+        [sys.executable, "-c", SIGNATURES], capture_output=True, text=True, check=True
+    )
+    found = {tuple(line.split()[:2]): int(line.split()[2]) for line in done.stdout.splitlines()}
+    assert ("certain", "attempt") in found and ("inversion", "points_for") in found
+    assert {name: n for name, n in found.items() if n != 1} == {}
+
+
+def test_the_command_says_how_far_it_is():
+    done = subprocess.run(
+        [sys.executable, "-m", "maxent.cli", "compile", "--jobs", "1"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == ""
+    lines = done.stderr.splitlines()
+    assert len(lines) == 5 and lines[0].startswith("maxent: 0 of 4 parts compiled")
+    assert lines[-1].startswith("maxent: 4 of 4 parts compiled")
