@@ -515,7 +515,7 @@ def examine(basis, moments, error):
         basis, moments, error, verdict, order, margin, tolerance, excess, form, ratio
     )
     # the roots of a witness are rounded: where that might matter, exact arithmetic decides
-    for j in np.flatnonzero((verdict == INFEASIBLE) & (margin > -NARROW * tolerance)):
+    for j in ((verdict == INFEASIBLE) & (margin > -NARROW * tolerance)).nonzero()[0]:
         if not feasibility.witness(j).proven:
             verdict[j] = BOUNDARY
             order[j] = form[j, 0]

@@ -111,7 +111,9 @@ class MomentProblem:
         if given.shape[0] == 0:
             raise ValueError(f"moments of shape {array.shape} hold no column")
         finite = np.isfinite(given).all(axis=1)
-        wrong = finite & ~(np.abs(given[:, 0] - 1.0) <= 1e-9)
+        given[~finite] = 0.0
+        given[~finite, 0] = 1.0
+        wrong = ~(np.abs(given[:, 0] - 1.0) <= 1e-9)
         if wrong.any():
             column = np.flatnonzero(wrong)[0]
             where = "" if batch_shape == () else f" (column {column})"
@@ -119,7 +121,6 @@ class MomentProblem:
                 f"moments[..., 0] is m0 and must be 1, not {given[column, 0]:g}{where}: "
                 "did you leave out m0 = 1?"
             )
-        given[~finite] = np.eye(1, given.shape[1])[0]
         given[:, 0] = 1.0
         _check_columns(support, batch_shape)
         if kind == "chebyshev":

@@ -262,7 +262,7 @@ class _Findings:
         numbers = np.full((columns, len(NUMBERS)), np.nan)
         numbers[:, :2] = 0.0
         coefficients = np.full((columns, size), np.nan)
-        atoms, boundary = np.full(columns, None), np.zeros(columns, bool)
+        atoms, boundary = np.empty(columns, object), np.zeros(columns, bool)
         return cls(problem, notes, code, coefficients, numbers, atoms, boundary)
 
     def part(self, rows):
@@ -369,13 +369,13 @@ def _rule_out(findings):
     feasibility = _examine(problem)
     if problem.finite.all() and not feasibility.verdict.any():
         return
-    for j in np.flatnonzero(~problem.finite):
+    for j in (~problem.finite).nonzero()[0]:
         findings.code[j], findings.reasons[j] = Status.NOT_FINITE.value, findings.notes[j]
-    for j in np.flatnonzero(problem.finite & (feasibility.verdict == INFEASIBLE)):
+    for j in (problem.finite & (feasibility.verdict == INFEASIBLE)).nonzero()[0]:
         findings.code[j] = Status.INFEASIBLE.value
         findings.reasons[j] = partial(_describe, problem, feasibility, j)
     findings.boundary[:] = problem.finite & (feasibility.verdict == BOUNDARY)
-    for j in np.flatnonzero(findings.boundary):
+    for j in findings.boundary.nonzero()[0]:
         if feasibility.resolved(j):
             t, weights = feasibility.atoms(j)
             findings.code[j] = Status.ATOMIC.value
@@ -458,7 +458,7 @@ def _doubt(findings):
         return
     solved = findings.boundary & (findings.code == Status.SOLVED.value)
     error = findings.numbers[:, NUMBERS.index("moment_error")]
-    for j in np.flatnonzero(solved & ~(error <= BELIEVED_ON_BOUNDARY)):
+    for j in (solved & ~(error <= BELIEVED_ON_BOUNDARY)).nonzero()[0]:
         findings.code[j] = Status.ILL_CONDITIONED.value
         findings.coefficients[j] = np.nan
         findings.own.pop(int(j), None)

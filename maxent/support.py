@@ -118,12 +118,16 @@ class Interval(Support):
 
     @cached_property
     def _frame(self):
-        loc, scale = frame_of(self.lower, self.upper)
-        return np.ravel(loc), np.ravel(scale)
+        frame = tuple(np.ravel(part) for part in frame_of(self.lower, self.upper))
+        for part in frame:
+            part.setflags(write=False)
+        return frame
 
     def frame(self, mean, variance):
         """(loc, scale), each of mean's shape."""
         loc, scale = self._frame
+        if loc.shape == mean.shape:
+            return loc, scale
         return np.broadcast_to(loc, mean.shape), np.broadcast_to(scale, mean.shape)
 
     def __getitem__(self, index):
