@@ -49,7 +49,8 @@ from .window import BOUNDED
 # A start with a decrement beyond this is too sharp to be left by steps of any kind.
 HOPELESS = 1e3
 # The floor up to which a degree counts.  It is cut to a tenth after so many steps, and wherever a
-# step came to less than STUCK of its length, which may be so often.
+# step came to less than STUCK of its length, which may be so often; where nothing is left to do
+# with fewer degrees, all come back once.
 # One value for each attempt, the last of which follows the path of moments.
 TRUST = (0.01, 1.0, 0.01)
 PATIENCE = 12
@@ -188,6 +189,7 @@ def attempt(m, rec, ends, begin, rule, limit, trust, follow, cap, R, y, info, pe
     lumps, scratch = allocate_lumps(k), allocate_scratch(k)
     code = OUT_OF_STEPS
     order = 0
+    trusted = trust
     most = MOST_EVALUATIONS + (PATH_EVALUATIONS + info[1] if follow else 0.0)
     if ends == BOUNDED:
         order, evaluations = start(m, rec, ends, rule, cap, grid, between, work)
@@ -305,7 +307,10 @@ def attempt(m, rec, ends, begin, rule, limit, trust, follow, cap, R, y, info, pe
                 if aim > 0.0 and (worst < ENOUGH or aim == AIM):
                     code = CONVERGED if info[4] < ENOUGH else STALLED
                     break
-                aim = max(AIM, SHARE * worst)
+                if trust < trusted:
+                    trusted, trust = 0.0, trusted
+                else:
+                    aim = max(AIM, SHARE * worst)
         if decrement < POLISHED or (target == 0.0 and doubted < NEAR):
             error = FINE
         if steps == limit or info[1] > most:
