@@ -228,11 +228,9 @@ def drawn_spikes(number):
     return draw("pure-spikes", (2028, 3, number))
 
 
-@pytest.mark.parametrize("number", [972, 1350])
+@pytest.mark.parametrize("number", [210, 1350])
 def test_the_path_of_moments_arrives_after_many_small_steps(number):
-    """Two lumps and nothing between them: the answers of the other attempts miss a moment by 1e-9,
-    and of one by 9.3e-11, which the certificate does not believe.
-    """
+    """Two lumps and nothing between them: the other attempts come nowhere near."""
     case = drawn_spikes(number)
     density = maxent.solve(case.moments, support=case.support, kind=case.kind)
     verdict = judge(density.logpdf, case.support, np.array(case.moments), case.kind)
@@ -262,6 +260,6 @@ def test_moments_are_met_closer_than_the_worst_rounding_of_all_could_move_them(n
 
 
 def test_where_degrees_are_lost_in_rounding_the_status_says_so():
-    case = draw("betas", (2028, 1, 834))
+    case = drawn_spikes(108)
     density = maxent.solve(case.moments, support=case.support, kind=case.kind, throw=False)
     assert density.certificate.status is maxent.Status.ILL_CONDITIONED

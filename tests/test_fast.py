@@ -49,7 +49,7 @@ def shortcut(moments, **options):
 
 
 def certain_only(monkeypatch):
-    monkeypatch.setattr(solver, "_take_shortcut", lambda findings: None)
+    monkeypatch.setattr(solver, "_take_shortcut", lambda *_: None)
 
 
 # ------------------------------------------------------------------ the pieces
