@@ -257,7 +257,6 @@ def shortcut(moments, error, believed, limit=ORDINARY_STEPS):
     _solve_columns(False, limit, believed, *arrays)
     index = np.flatnonzero(codes != fast.CONFIRMED)
     if index.size:
-        coefficients[codes == fast.REFUSED] = 0.0  # a start from where nothing was to be seen
         part = [array[index] for array in arrays]
         _solve_columns(True, limit, believed, *part)
         for array, new in zip(arrays[2:], part[2:], strict=True):

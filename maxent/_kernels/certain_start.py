@@ -1,7 +1,7 @@
 """Where the certain path begins on an interval: where Burg's spectrum has its peaks.
 
-With A(z) the prediction polynomial of order n of the moments taken as autocorrelations, the mean of
-|A(e^(i theta))|^2 is E, the error of prediction (Levinson 1947, Burg 1975), so that
+With A(z) the prediction polynomial of order n of the moments taken as autocorrelations, and E its
+error (`_kernels.burg`), the mean of |A(e^(i theta))|^2 is E, so that
 q = -alpha |A|^2 / E, a polynomial of degree n, has
 
     D = log ∫ exp(q) + alpha,
@@ -13,6 +13,7 @@ import math
 
 import numpy as np
 
+from .burg import levinson
 from .certain_nodes import lay, weigh
 from .compiled import ZERO, inlined, inner
 from .recurrence import copy, fill, table
@@ -24,32 +25,6 @@ START_DEPTH, START_ERROR = 20.0, -20.0
 ALPHAS = (0.5, 0.2, 1.0)
 # D falls and then rises with n: no higher n is tried after so many that were worse.
 ENOUGH_WORSE = 2
-
-
-@inner
-def levinson(m, most, A, before):
-    """The prediction polynomial of order `most`; returns (order reached, error of prediction)."""
-    fill(A, 0.0)
-    A[0] = 1.0
-    error = 1.0
-    size = 1.0
-    for j in range(1, most + 1):
-        s = 0.0
-        for i in range(j):
-            s += A[i] * m[j - i]
-        reflection = -s / error
-        next_error = error * (1.0 - reflection * reflection)
-        # |A|^2 sums products as large as size^2, whose rounding must stay below a share of E.
-        if not abs(reflection) < 1.0 or next_error < 1e-13 + 1e-15 * size * size:
-            return j - 1, error
-        for i in range(j + 1):
-            before[i] = A[i] + reflection * A[j - i]
-        size = 0.0
-        for i in range(j + 1):
-            A[i] = before[i]
-            size += abs(A[i])
-        error = next_error
-    return most, error
 
 
 @inner

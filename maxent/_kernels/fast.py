@@ -17,6 +17,8 @@ be negative the logarithm is replaced by its Padé approximant s (6 + s)/(6 + 4s
 tangent's slope below. Where it does not lead down, Newton's own step does. Lumps that are to move
 further than their width are put in their places (`_kernels.satellites`).
 
+**The start** is Burg's density (`_kernels.burg`), or on a second try a flatter one.
+
 **The rules.** First one Gauss-Legendre rule on [-1, 1]; if that is too coarse, panels out of one
 tree of halves and halves of halves, deepest at the two ends: a column takes from it the panels that
 its own density asks for. Nothing here is believed that is not proved or measured:
@@ -40,6 +42,7 @@ import math
 
 import numpy as np
 
+from .burg import log_density
 from .compiled import FALSE, TRUE, ZERO, inlined, inner, kernel
 from .exponential import exponential
 from .newton import GRADIENT_ROUNDING
@@ -57,8 +60,11 @@ BLURRED = 4.0
 # The Hessian is a difference of numbers of O(1) known to a few 2^-53: a pivot below this has lost
 # nearly all of its digits.
 SMALLEST_PIVOT = 1e-13
-# Far from the answer a rule that is too coarse is no reason to stop.
-NEAR = 0.5
+# Far from the answer a rule that is too coarse is no reason to stop, nor is it on the first steps
+# from a start that is rougher than the answer.
+NEAR, OFTEN = 0.5, 3
+# How much of Burg's log density is the start on panels where all of it led nowhere.
+AGAIN = 0.25
 # The step is corrected while the decrement is between: above, p (1 + s) is not to be believed;
 # below, Newton's own step squares it.
 CORRECTED = (1e-3, 2.0)
@@ -566,6 +572,7 @@ def descend(m, c, panels, base, tree, limit, picked, room, work, counts):
         counts[1] += 1
     d = value(c, m)
     looked = panels
+    misses = 0
     rest = 0
     for steps in range(limit + 1):
         if not factorise(mean, m, U):
@@ -595,9 +602,10 @@ def descend(m, c, panels, base, tree, limit, picked, room, work, counts):
             fine = panels or proved(c, base[2], base[3], base[4], values)
             return CONFIRMED if fine else TOO_COARSE
         if decrement < NEAR and not looked:
-            if not proved(c, base[2], base[3], base[4], values):
+            looked = proved(c, base[2], base[3], base[4], values)
+            misses += not looked
+            if misses == OFTEN:
                 return TOO_COARSE
-            looked = True
         if steps == limit:
             return REFUSED
         back(U, y, step)
@@ -708,9 +716,10 @@ def step_and_sum(f, t, now, before):
 
 @kernel
 def solve_columns(m, error, panels, base, tree, limit, believed, c, codes, numbers):
-    """Every row of m (columns, k+1), from its row of c; codes says how it ended.
+    """Every row of m (columns, k+1); codes says how it ended.
 
-    panels: whether to choose them for each column, or use the rule on [-1, 1].
+    panels: whether to choose them for each column, beginning with its row of c, or to use the rule
+    on [-1, 1] and begin with Burg's density. Where that fails, c is left where to begin on panels.
     base: T_j at its nodes, j <= 2k; weights; cosh and the rest of the bound's logarithm, one row an
     ellipse; cos(j theta) at equal steps; nodes and weights of the rule that confirms.
     tree: T_j on the left half, in the polynomials of the half, (j, i) with zeros up to whole fours;
@@ -739,10 +748,14 @@ def solve_columns(m, error, panels, base, tree, limit, believed, c, codes, numbe
     work = np.empty(base[4].shape[1]), mean, trial_mean, trial, step, bent, y, U, P
     for column in range(m.shape[0]):
         out = numbers[column]
+        if not panels:
+            log_density(m[column], 1.0, trial, step, c[column])
         codes[column] = descend(
             m[column], c[column], panels, base, tree, limit, picked, room, work, out
         )
         if codes[column] != CONFIRMED:
+            if codes[column] == REFUSED and not panels:
+                log_density(m[column], AGAIN, trial, step, c[column])
             continue
         if panels:
             fine = spread(picked, KEPT, tree[5], tree[6], ZERO, t, w)
