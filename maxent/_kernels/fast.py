@@ -63,6 +63,8 @@ SMALLEST_PIVOT = 1e-13
 # Far from the answer a rule that is too coarse is no reason to stop, nor is it on the first steps
 # from a start that is rougher than the answer.
 NEAR, OFTEN = 0.5, 3
+# On panels, a decrement that did not fall to this share of the least in so many steps stands still.
+LESS, IDLE = 0.9, 12
 # How much of Burg's log density is the start on panels where all of it led nowhere.
 AGAIN = 0.25
 # The step is corrected while the decrement is between: above, p (1 + s) is not to be believed;
@@ -573,6 +575,7 @@ def descend(m, c, panels, base, tree, limit, picked, room, work, counts):
     d = value(c, m)
     looked = panels
     misses = 0
+    least, idle = np.inf, 0
     rest = 0
     for steps in range(limit + 1):
         if not factorise(mean, m, U):
@@ -606,7 +609,9 @@ def descend(m, c, panels, base, tree, limit, picked, room, work, counts):
             misses += not looked
             if misses == OFTEN:
                 return TOO_COARSE
-        if steps == limit:
+        idle = idle + 1 if decrement > LESS * least else 0
+        least = min(least, decrement)
+        if steps == limit or (panels and idle > IDLE):
             return REFUSED
         back(U, y, step)
         centre(step, mean)
