@@ -79,8 +79,7 @@ class Density:
         )
 
     def _set(self, **values):
-        for name, value in values.items():
-            object.__setattr__(self, name, value)
+        self.__dict__.update(values)
 
     def __setattr__(self, name, value):
         raise AttributeError(f"a Density cannot be changed: {name}")

@@ -97,7 +97,9 @@ class MomentProblem:
         if kind not in KINDS:
             raise ValueError(f"kind must be one of {', '.join(KINDS)}, not {kind!r}")
         array = real_array(moments, "moments")
-        array = np.ma.filled(array.astype(float), np.nan)  # a copy, which is written to below
+        array = array.astype(float)  # a copy, which is written to below
+        if isinstance(array, np.ma.MaskedArray):
+            array = array.filled(np.nan)
         if array.ndim == 0 or array.shape[-1] < 2:
             raise ValueError(
                 f"moments of shape {array.shape}: the last axis holds m0 = 1 and one moment or more"
@@ -111,8 +113,9 @@ class MomentProblem:
         if given.shape[0] == 0:
             raise ValueError(f"moments of shape {array.shape} hold no column")
         finite = np.isfinite(given).all(axis=1)
-        given[~finite] = 0.0
-        given[~finite, 0] = 1.0
+        if not finite.all():
+            given[~finite] = 0.0
+            given[~finite, 0] = 1.0
         wrong = ~(np.abs(given[:, 0] - 1.0) <= 1e-9)
         if wrong.any():
             column = np.flatnonzero(wrong)[0]

@@ -402,9 +402,11 @@ def _take_shortcut(findings, feasibility):
     found = dual.shortcut(problem.moments[index], problem.error[index], BELIEVED)
     ok = found.confirmed
     found.numbers[:, -1] = digits_left(found.numbers[:, -1])
+    if not ok.all():
+        found.coefficients[~ok] = found.numbers[~ok] = np.nan
     findings.code[index] = np.where(ok, Status.SOLVED.value, Status.NOT_CONVERGED.value)
-    findings.coefficients[index] = np.where(ok[:, None], found.coefficients, np.nan)
-    findings.numbers[index] = np.where(ok[:, None], found.numbers, np.nan)
+    findings.coefficients[index] = found.coefficients
+    findings.numbers[index] = found.numbers
 
 
 def _take_the_certain_path(findings):
