@@ -2,8 +2,9 @@
 
     maxent compile
 
-Every part below calls what users call until all kernels that it names have been compiled. The parts
-share the processors; where two need the same kernel, the later one finds it on the disk.
+Each part below calls what users call, and together they call for every kernel
+(`tests/test_compiling.py`). The parts share the processors; what one of them has compiled, a later
+one finds on the disk.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ LINE, HALF = (-np.inf, np.inf), (0.0, np.inf)
 
 
 def hard_columns():
-    """What spikes need: the certain path, and plain Newton where it fails."""
+    """What spikes need: the certain path and its certificate."""
     places = np.concatenate([c + 1e-4 * np.linspace(-1, 1, 101) for c in (-0.6, 0.1, 0.7)])
     moments = np.cos(np.arange(10)[:, None] * np.arccos(places)).mean(axis=1)
     problem = MomentProblem.from_moments(moments, (-1, 1), "chebyshev")
@@ -70,8 +71,13 @@ def compile_all(processes=None, progress=None):
     """Compile what is not on the disk yet, in as many processes as there are processors.
 
     progress(done, total), where given, is called before the first part and after each.
+    Raises ValueError for less than one process.
     """
-    processes = min(processes or os.cpu_count() or 1, len(PARTS))
+    if processes is None:
+        processes = os.cpu_count() or 1
+    if processes < 1:
+        raise ValueError(f"{processes} processes compile nothing: give 1 or more")
+    processes = min(processes, len(PARTS))
     progress = progress or (lambda done, total: None)
     progress(0, len(PARTS))
     # not a fork, for the caller may have threads; and a compiler's garbage is a sixth of its time

@@ -40,7 +40,7 @@ NUMBERS = (
 BELIEVED_ON_BOUNDARY = 3e-12
 # An answer is not looked for again with so many digits, and no larger moment error. Where rounding
 # of the moments leaves one or two, the certain path may stop with an entropy that is off by 1e-6.
-SURE = 3.0, 3e-13
+SURE = 5.0, 3e-13
 # So many times what rounding can do to it, the proof that moments are inside has to spare where the
 # shortcut is tried: of columns with less, nine in ten would be refused there, after fifty steps.
 ORDINARY = 1e6
@@ -367,7 +367,7 @@ def _density(problem, findings, throw, degrees=None):
 
 
 def _rule_out(findings):
-    """The columns that have no answer, or none that their moments could tell; what was found."""
+    """The columns that have no answer, or none that their moments could tell; the Feasibility."""
     problem = findings.problem
     feasibility = _examine(problem)
     if problem.finite.all() and not feasibility.verdict.any():
@@ -490,7 +490,7 @@ def _minimise_plainly(problem):
 
 
 def _minimise_on_interval(problem, first, second):
-    """(Minimum, verdict of `certify`) by one method, and where that is not sure by the other."""
+    """(Minimum, verdict of `certify`) by one method, and where that is not sure by both."""
     minimum = first(problem)
     verdict = certify(problem, minimum)
     status, moment_error, _, _, digits = verdict
@@ -501,12 +501,15 @@ def _minimise_on_interval(problem, first, second):
     part = problem.columns(index)
     again = second(part)
     other = certify(part, again)
-    plain, hard, used = status[index], other[0], again.used
+    plain, hard, used = (status[index], digits[index]), (other[0], other[4]), again.used
     if second is _minimise_plainly:
         plain, hard, used = hard, plain, minimum.used[index]
-    # where neither has an answer, the certain path says whether digits were missing or steps
-    told = (hard == Status.SOLVED) | ((hard == Status.ILL_CONDITIONED) & (used > 0))
-    better = ((plain == Status.SOLVED) | ~told) == (second is _minimise_plainly)
+    solved = plain[0] == Status.SOLVED, hard[0] == Status.SOLVED
+    # of two answers the one with more digits; where neither has one, the certain path says whether
+    # digits were missing or steps
+    told = (hard[0] == Status.ILL_CONDITIONED) & (used > 0)
+    by_newton = np.where(solved[1], solved[0] & (plain[1] >= hard[1]), solved[0] | ~told)
+    better = by_newton == (second is _minimise_plainly)
     minimum.put(index[better], again.pick(better))
     for old, new in zip(verdict, other, strict=True):
         old[index[better]] = new[better]

@@ -3,6 +3,10 @@
 import subprocess
 import sys
 
+import pytest
+
+from maxent import compiling
+
 SIGNATURES = """
 import importlib, pkgutil
 from numba.core.dispatcher import Dispatcher
@@ -40,3 +44,8 @@ def test_the_command_says_how_far_it_is():
     lines = done.stderr.splitlines()
     assert len(lines) == 5 and lines[0].startswith("maxent: 0 of 4 parts compiled")
     assert lines[-1].startswith("maxent: 4 of 4 parts compiled")
+
+
+def test_no_process_is_an_error():
+    with pytest.raises(ValueError, match="0 processes"):
+        compiling.compile_all(0)

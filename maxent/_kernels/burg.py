@@ -6,9 +6,9 @@ same (Burg 1975), which makes
 
     p(t) = E / (pi |A(e^(i theta))|^2 sin theta)
 
-a density with all k moments: not that of largest entropy, but on the way there. Its logarithm has
-the Chebyshev coefficients (A has no zero in the unit disc; Oppenheim and Schafer, Discrete-Time
-Signal Processing, 1989, section 12.5, for log A = sum g_n z^n)
+a density with all k moments: not that of largest entropy, but on the way there. A has no zero in
+the unit disc, so that log A = sum g_n z^n there, and z A' = A sum n g_n z^n gives them one by one;
+log p has the Chebyshev coefficients
 
     -2 g_n  and, for even n, + 2/n from -log sin theta,      n g_n = n a_n - sum_j j g_j a_(n-j).
 
@@ -51,7 +51,7 @@ def levinson(m, most, A, before):
 
 @inner
 def log_density(m, share, A, g, c):
-    """Coefficients of log p, damped, so much of them, into c (k+1,), c_0 = 0; A, g (k+1,) are
+    """Into c (k+1,) that share of the damped coefficients of log p, and c_0 = 0. A, g (k+1,) are
     overwritten.
     """
     k = m.shape[0] - 1

@@ -68,9 +68,10 @@ BELIEVED = 0.01
 NEAR = 0.1
 # The moments are looked at below this decrement; no step is left below the other.
 POLISHED, STILL = 1e-6, 1e-10
-# Moment errors: nothing better is expected; good; good if still; good enough (for `certificate`).
-# What is good takes one step more.
-ROUNDING, EXACT, GOOD, ENOUGH = 2e-15, 1e-13, 1e-11, 5e-11
+# Moment errors: nothing better is expected; nor is it where what is left to do is SMALL beside the
+# floor; good; good if still; good enough (for `certificate`). What is good takes one step more.
+ROUNDING, MET, EXACT, GOOD, ENOUGH = 2e-15, 1e-14, 1e-13, 1e-11, 5e-11
+SMALL = 1e-6
 # No attempt begins, and no step, after so many evaluations of the density for one column; the path
 # may take so many beyond both. It goes by small steps: LONG_WAY times as many as another attempt.
 MOST_EVALUATIONS, PATH_EVALUATIONS = 250, 500
@@ -90,9 +91,9 @@ BOLDEST, TIMID, SHORTEST = 1e-4, 0.9, 0.95
 def gradient(n, trust, aim, eased, grid, work):
     """g and the aim mu it is counted from; returns (decrement, its floor, degrees that count).
 
-    eased: the share of the floor, or of what else may be left alone, that is. With an aim > 0, P^-1
-    in work.high, g_j may be left alone while it moves no moment by that share of its size,
-    T_i = sum_j (P^-1)_ij phi_j.
+    eased: 1 where a gap within the floor is left alone, 0 where none is. With an aim > 0, and eased
+    0, degrees count by what they do: as long as g_j = LARGEST moves some moment by more than that
+    share of its size, T_i = sum_j (P^-1)_ij phi_j, with P^-1 in work.high.
     """
     mu, noise, g = work.mu, work.noise, work.g
     k = g.shape[0] - 1
@@ -287,27 +288,28 @@ def attempt(m, rec, ends, begin, rule, limit, trust, follow, cap, R, y, info, pe
             copy_rows(work.R, R)
             copy(work.y, k + 1, y)
         if target == 0.0 and decrement < POLISHED and error == FINE:
-            if eased > 0.0:
+            worst = moment_error(m, rec, n, grid)
+            met = worst < ROUNDING or (decrement < SMALL * floor and worst < MET)
+            if eased > 0.0 and not met:
                 eased = 0.0
                 decrement, floor, used, doubted = compare(
                     m, target, rec, n, trust, aim, eased, grid, work
                 )
-            worst = moment_error(m, rec, n, grid)
             if worst < info[4]:
                 copy_rows(work.R, R)
                 copy(work.y, k + 1, y)
                 info[2], info[3], info[4], info[5], info[6] = decrement, floor, worst, used, n
             good = worst < EXACT or (worst < GOOD and decrement < 10.0 * STILL)
-            if good and (last or worst < ROUNDING or decrement == 0.0):
+            if good and (last or met):
                 code = CONVERGED
                 break
             if good:
                 last = True
             elif decrement < STILL:
                 if aim > 0.0 and (worst < ENOUGH or aim == AIM):
-                    code = CONVERGED if info[4] < ENOUGH else STALLED
+                    code = STALLED
                     break
-                if trust < trusted:
+                if trust < trusted and not info[4] < ENOUGH:
                     trusted, trust = 0.0, trusted
                 else:
                     aim = max(AIM, SHARE * worst)
@@ -330,15 +332,17 @@ def attempt(m, rec, ends, begin, rule, limit, trust, follow, cap, R, y, info, pe
         info[0] += 1
         info[1] += tried
         if n < 0:
-            code = CONVERGED if info[4] < ENOUGH else STALLED
+            code = STALLED
             break
         cut = length < 1.0
         if length < STUCK and target == 0.0:
             stuck += 1
             trust *= 0.1
             if stuck == OFTEN or (eased == 0.0 and info[4] < GOOD):
-                code = CONVERGED if info[4] < ENOUGH else STALLED
+                code = STALLED
                 break
+    if info[4] < ENOUGH:  # however it came to an end
+        code = CONVERGED
     if cap >= 0:
         return code, cap, ZERO, 0.0
     n, _, _ = lay(y, R, ends, rule, DEPTH, FINE, grid, between)

@@ -8,9 +8,7 @@ their own (primal-dual Newton).  With r_l = e_l(x) + s - nu_l, G_l = a_l + V_l x
 
     dnu = r + ds + G·dx,
 
-where dnu < 0 is taken as log(1 + dnu): Newton's step makes the mass exp(nu) (1 + dnu), and a mass
-that is to vanish would lose but a factor e in each.  A few damped Newton steps on G itself make the
-result safe.
+and a few damped Newton steps on G itself make the result safe.
 """
 
 import math
@@ -25,7 +23,6 @@ from .lumps import FAST, MOST_TERMS, exponents, whole
 
 # A primal-dual step changes a log mass by this at most, and stops when none changes by SETTLED.
 LONGEST = 5.0
-LEAST_LEFT = math.exp(-LONGEST)
 MOST_DUAL_STEPS = 40
 SETTLED = 0.01
 # Log masses are kept in these bounds; below FORGOTTEN they need not settle.
@@ -172,7 +169,7 @@ def travel(lumps, terms, known, count, mu, used, x, scratch):
             rise = e[l] + norm + d[0] - nu[l] + change[l]
             if nu[l] > FORGOTTEN or rise > 0.0:
                 worst = max(worst, abs(rise))
-            rise = min(rise, LONGEST) if rise > 0.0 else math.log(max(1.0 + rise, LEAST_LEFT))
+            rise = min(max(rise, -LONGEST), LONGEST)
             nu[l] = min(max(nu[l] + rise, LIGHTEST), HEAVIEST)
         norm += d[0]
         for j in range(used):
