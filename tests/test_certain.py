@@ -13,10 +13,12 @@ from numpy.polynomial import chebyshev, legendre
 import maxent
 from benchmarks.families import draw
 from benchmarks.judge import judge
+from maxent import solver
 from maxent._kernels.descent import CONVERGED
 from maxent._kernels.window import BOUNDED
 from maxent.basis import CHEBYSHEV
-from maxent.dual import best_attempt
+from maxent.certificate import certify
+from maxent.dual import best_attempt, minimise_hard
 from maxent.problem import MomentProblem
 from maxent.quadrature import panel_rule
 
@@ -257,6 +259,19 @@ def test_moments_are_met_closer_than_the_worst_rounding_of_all_could_move_them(n
     assert info[0, 1] <= 15
     moments, _ = judged(R[0], y[0], peaks[0])
     np.testing.assert_allclose(moments, m[0], rtol=0, atol=2e-13)
+
+
+@pytest.mark.parametrize("number, by_newton", [(205, True), (654, False)])
+def test_of_two_answers_the_one_with_more_digits_counts(number, by_newton):
+    case = drawn_spikes(number)
+    problem = MomentProblem.from_moments(case.moments, case.support, case.kind)
+    methods = solver._minimise_plainly, minimise_hard
+    plain, hard = (certify(problem, method(problem))[4][0] for method in methods)
+    assert (plain > hard) == by_newton and min(plain, hard) < solver.SURE[0]
+    for order in (methods, methods[::-1]):
+        minimum, verdict = solver._minimise_on_interval(problem, *order)
+        assert verdict[4][0] == max(plain, hard)
+        assert minimum.own[0] != by_newton
 
 
 def test_where_degrees_are_lost_in_rounding_the_status_says_so():

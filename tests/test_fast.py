@@ -15,6 +15,7 @@ from numpy.polynomial import chebyshev
 from scipy.linalg import solve_toeplitz
 
 import maxent
+from benchmarks.hard import spikes
 from maxent import Status, dual, solver
 from maxent.certificate import BELIEVED, MOST_DIGITS, digits_left
 from maxent.quadrature import gauss_legendre
@@ -359,6 +360,27 @@ def test_no_steps_no_answer():
     found = shortcut(moments, limit=2)
     assert not found.confirmed.any()
     assert np.all(found.numbers[:, 0] <= 2 * 2)
+
+
+def test_a_decrement_that_stands_still_is_given_up():
+    found = shortcut(spikes((-0.4, 0.1, 0.7), 1e-2, 10)[None])
+    assert not found.confirmed[0]
+    assert found.numbers[0, 0] <= 35, "and not the fifty that are allowed"
+
+
+def test_columns_that_are_nearly_atoms_are_not_tried(monkeypatch):
+    tried = []
+
+    def spy(moments, error, believed, **options):
+        tried.append(len(moments))
+        return ours(moments, error, believed, **options)
+
+    ours = dual.shortcut
+    monkeypatch.setattr(dual, "shortcut", spy)
+    moments = np.stack([mixtures(1, 10, seed=0)[0], spikes((-0.4, 0.5), 1e-3, 10)])
+    density = maxent.solve(moments, support=(-1, 1), kind="chebyshev")
+    assert tried == [1]
+    assert [s.name for s in density.certificate.status] == ["SOLVED", "SOLVED"]
 
 
 # ------------------------------------------------------------------ the work

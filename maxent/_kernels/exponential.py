@@ -6,7 +6,7 @@ Adding SHIFTER rounds to an integer and leaves it in the low bits.
 
 import numpy as np
 
-from .compiled import inner
+from .compiled import kernel
 
 LOG2E = 1.4426950408889634
 LN2_HIGH = 0.693147180369123816490
@@ -15,7 +15,7 @@ SHIFTER = 6755399441055744.0  # 1.5 * 2^52
 LOWEST, HIGHEST = -700.0, 700.0
 
 
-@inner(fastmath={"contract"})
+@kernel(fastmath={"contract"})
 def exponential(x, out):
     """exp(x) into out, both (n,), in loops that vectorise; x is held within ±700."""
     n = x.shape[0]
