@@ -286,12 +286,12 @@ def _solve_columns(panels, limit, believed, moments, error, coefficients, codes,
 def _fixed_rule(k):
     n = -(-(4 * k + 24) // 16) * 16  # whole registers
     t, weights = gauss_legendre(n)
-    j = np.arange(2 * k + 1)
+    j = np.arange(k + 1)
     table = np.cos(j[:, None] * np.arccos(t))
     growth, rest = _bound(ELLIPSES, n, k)
     rest += k * np.log(ELLIPSES)
     steps = 4 * k
-    cosines = np.cos(j[: k + 1, None] * (np.pi / steps) * np.arange(steps + 1))
+    cosines = np.cos(j[:, None] * (np.pi / steps) * np.arange(steps + 1))
     points, look = clenshaw_curtis(2 * n + 1)
     return table, weights.copy(), growth, rest, cosines, points.copy(), look.copy()
 
@@ -313,7 +313,7 @@ def _tree(k):
     j = np.arange(k + 1)[:, None]
     split = np.zeros(2 * ((k + 4) // 4 * 4,))
     split[: k + 1, : k + 1] = np.tril(np.cos(j * np.arccos(x - 0.5)) @ transform)
-    n = -(-(k + 14) // 4) * 4
+    n = -(-(k + 26) // 8) * 8  # whole registers
     growth, rest = _bound(PANEL_ELLIPSES, n, k)
     # |T_k| on an ellipse is at most r^k, r the radius of the ellipse about [-1, 1] on which the
     # point lies; it is largest about a panel at the end

@@ -6,7 +6,6 @@ problem ─► feasibility ─► existence (line, half line) ─► dual ⇄ ne
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -46,7 +45,7 @@ SURE = 5.0, 3e-13
 ORDINARY = 1e6
 UNDECIDED = "the rounding of the moments leaves open whether the entropy has a maximum"
 AUTO_DEGREE = 12  # degrees that `degree="auto"` tries
-BLOCK = 128, 1024  # columns that a thread is worth, and most of them in one go
+BLOCK = 128  # columns that a thread is worth
 
 
 def solve(moments, *, support, kind="raw", throw=True):
@@ -323,13 +322,13 @@ def _find(problem, notes):
     """_Findings for all columns; many are divided among threads, for the kernels hold no lock."""
     findings = _Findings.nothing(problem, notes)
     columns, threads = findings.code.size, config.NUMBA_NUM_THREADS
-    least, most = BLOCK
-    if threads == 1 or columns < 2 * least:
+    if threads == 1 or columns < 2 * BLOCK:
         _find_out(findings)
         return findings
-    number = threads * -(-columns // (threads * most))
-    ends = np.linspace(0, columns, number + 1).astype(int).tolist()
-    blocks = [slice(a, b) for a, b in itertools.pairwise(ends)]
+    blocks, end = [], 0
+    while end < columns:  # half of a thread's share of what is left, so that none ends much later
+        begin, end = end, min(end + max(BLOCK, (columns - end) // (2 * threads)), columns)
+        blocks.append(slice(begin, end))
     parts = [findings.part(rows) for rows in blocks]
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(_find_out, parts))  # a list: what a thread raised is raised here

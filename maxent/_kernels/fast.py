@@ -6,7 +6,7 @@ T_i T_j = (T_{i+j} + T_{|i-j|})/2 makes the Hessian of the first 2k means,
     H_ij = (E[T_{i+j}] + E[T_{|i-j|}])/2 - E[T_i] E[T_j] = U^T U,      P = U^-T,
 
 so that a Newton step is one exponential a node, 2k sums over the nodes, and one small Cholesky
-factorisation.
+factorisation. Of the T_j only those up to k are needed: T_{k+j} = 2 T_k T_j - T_{k-j}.
 
 **The step.** Newton's step s = sum_j s_j (T_j - E[T_j]) is the change of log p that would be right
 if 1 + s were exp(s): it asks for the density p (1 + s). Where p has to vanish, s = -1 takes a
@@ -16,6 +16,11 @@ third order near the answer (s - s²/2 is Chebyshev's method), twice as fast on 
 be negative the logarithm is replaced by its Padé approximant s (6 + s)/(6 + 4s) above -1 and its
 tangent's slope below. Where it does not lead down, Newton's own step does. Lumps that are to move
 further than their width are put in their places (`_kernels.satellites`).
+
+**The last step** is not evaluated. After a corrected step v, p (1 + s) is p exp(v + r) with r what
+the projection left, orthogonal to the polynomials under p: the moments of p exp(v) are off by
+-Cov(T, s r) and terms of higher order, which is a decrement of at most the square root of
+E[s² r²]. That is summed, and where it is rounding, v is the last step.
 
 **The start** is Burg's density (`_kernels.burg`), or on a second try a flatter one.
 
@@ -51,7 +56,8 @@ from .satellites import put_back, set_aside
 
 # How a column ended.
 CONFIRMED, TOO_COARSE, REFUSED = 0, 1, 2
-HALVINGS = 6
+# Halvings of a step, on panels and on the first rule: more would be the rule's fault.
+HALVINGS, FEW = 6, 3
 ARMIJO = 1e-4
 # From here Newton's step squares the decrement to nothing, and is not evaluated any more; or what
 # is left is the rounding of the gradient, seen through the smallest pivot.
@@ -66,18 +72,21 @@ NEAR, OFTEN = 0.5, 3
 # On panels, a decrement that did not fall to this share of the least in so many steps stands still.
 LESS, IDLE = 0.9, 12
 # How much of Burg's log density is the start on panels where all of it led nowhere.
-AGAIN = 0.25
-# The step is corrected while the decrement is between: above, p (1 + s) is not to be believed;
-# below, Newton's own step squares it.
-CORRECTED = (1e-3, 2.0)
+AGAIN = 0.5
+# The step is corrected while the decrement is below; above, p (1 + s) is not to be believed.
+CORRECTED = 2.0
+# Below, no satellite moves further than its width, and a corrected step may be the last: where it
+# leaves a decrement below LEFT, and rounding of the Hessian, a share 1/pivot of it, no more.
+CREEPING, LEFT = 1e-3, 1e-15
 REST = 3  # steps until a correction that did not lead down is tried again
 # The logarithm of the mass below which a panel is left out.
 NOTHING = -43.0
 LN2 = 0.6931471805599453
 MOST_PANELS, MOST_KEPT, STACK = 96, 32, 32
-# Until the decrement is below CLOSE, integrals are good to 1e-15 exp(ROUGH).
+# Where the first rule led nowhere, integrals are good to 1e-15 exp(ROUGH) at first: until a step
+# from a decrement below SOON, and in no case below CLOSE.
 ROUGH, ROUGHNESS = 16.0, 1e-7
-CLOSE = 1e-2
+SOON, CLOSE = 0.1, 1e-2
 # Panels are chosen with so much to spare, or the next step would ask for others.
 MARGIN = 4.0
 WIDER = 4  # ellipses on which the sharper bound is tried
@@ -89,23 +98,32 @@ CHOICES = 4  # of panels, before a step counts as too long
 
 @inner(fastmath={"reassoc", "contract", "nsz"})
 def combine(c, table, q):
-    """sum_j c_j T_j, j = 0 … k, at the nodes, four rows at a time."""
+    """sum_j c_j T_j, j = 0 … k, at the nodes, four rows at a time after the first k mod 4."""
     k = c.shape[0] - 1
     n = q.shape[0]
-    for i in range(n):
-        q[i] = c[0]
-    j = 1
-    while j + 3 <= k:
+    o = c[0]
+    j = 1 + k % 4
+    if j == 1:
+        for i in range(n):
+            q[i] = o
+    elif j == 2:
+        a = c[1]
+        for i in range(n):
+            q[i] = o + a * table[1, i]
+    elif j == 3:
+        a, b = c[1], c[2]
+        for i in range(n):
+            q[i] = o + a * table[1, i] + b * table[2, i]
+    else:
+        a, b, d = c[1], c[2], c[3]
+        for i in range(n):
+            q[i] = o + a * table[1, i] + b * table[2, i] + d * table[3, i]
+    while j < k:
         a, b, d, e = c[j], c[j + 1], c[j + 2], c[j + 3]
         for i in range(n):
             low = a * table[j, i] + b * table[j + 1, i]
             q[i] += low + (d * table[j + 2, i] + e * table[j + 3, i])
         j += 4
-    while j <= k:
-        a = c[j]
-        for i in range(n):
-            q[i] += a * table[j, i]
-        j += 1
 
 
 @inner(fastmath={"reassoc", "contract", "nsz"})
@@ -133,6 +151,62 @@ def project(p, table, out):
 
 
 @inner(fastmath={"reassoc", "contract", "nsz"})
+def project_twice(p, high, table, out):
+    """sum_i p_i T_j(t_i) into out[j], j = 1 … 2k, out[0] being their total, from T_j up to k:
+
+        T_{k+j} = 2 T_k T_j - T_{k-j}.
+
+    high (n,): overwritten, by p T_k.
+    """
+    k = table.shape[0] - 1
+    n = p.shape[0]
+    for i in range(n):
+        high[i] = p[i] * table[k, i]
+    j = 1
+    while j + 3 <= k:
+        a, b, d, e = 0.0, 0.0, 0.0, 0.0
+        ah, bh, dh, eh = 0.0, 0.0, 0.0, 0.0
+        for i in range(n):
+            x, y = p[i], high[i]
+            t = table[j, i]
+            a += x * t
+            ah += y * t
+            t = table[j + 1, i]
+            b += x * t
+            bh += y * t
+            t = table[j + 2, i]
+            d += x * t
+            dh += y * t
+            t = table[j + 3, i]
+            e += x * t
+            eh += y * t
+        out[j], out[j + 1], out[j + 2], out[j + 3] = a, b, d, e
+        out[k + j], out[k + j + 1], out[k + j + 2], out[k + j + 3] = ah, bh, dh, eh
+        j += 4
+    while j + 1 <= k:
+        a, b, ah, bh = 0.0, 0.0, 0.0, 0.0
+        for i in range(n):
+            x, y = p[i], high[i]
+            t = table[j, i]
+            a += x * t
+            ah += y * t
+            t = table[j + 1, i]
+            b += x * t
+            bh += y * t
+        out[j], out[j + 1], out[k + j], out[k + j + 1] = a, b, ah, bh
+        j += 2
+    while j <= k:
+        a, ah = 0.0, 0.0
+        for i in range(n):
+            a += p[i] * table[j, i]
+            ah += high[i] * table[j, i]
+        out[j], out[k + j] = a, ah
+        j += 1
+    for j in range(1, k + 1):
+        out[k + j] = 2.0 * out[k + j] - out[k - j]
+
+
+@inner(fastmath={"reassoc", "contract", "nsz"})
 def means(c, table, weights, q, p, out):
     """Means of T_1 … T_2k under exp(sum c_j T_j), relative to its mass, into out; the mass.
 
@@ -144,7 +218,8 @@ def means(c, table, weights, q, p, out):
     for i in range(weights.shape[0]):
         p[i] *= weights[i]
         mass += p[i]
-    project(p, table, out)
+    out[0] = mass
+    project_twice(p, q, table, out)
     out[0] = 1.0
     scale = 1.0 / mass
     for j in range(1, out.shape[0]):
@@ -252,7 +327,8 @@ def take_logarithm(p, q):
 
 @inner(fastmath={"reassoc", "contract", "nsz"})
 def correct(mean, table, p, U, q, y, out):
-    """The step from p (1 + s) to the polynomial nearest its logarithm, into out (k+1,).
+    """The step from p (1 + s) to the polynomial nearest its logarithm, into out (k+1,); that
+    logarithm's mean.
 
     p (n,): masses at the nodes, of any total. q (n,): s. q and y (k+1,) are overwritten.
     """
@@ -270,25 +346,44 @@ def correct(mean, table, p, U, q, y, out):
         y[j] = share
     back(U, y, out)
     centre(out, mean)
+    return total * scale
+
+
+@inner(fastmath={"reassoc", "contract", "nsz"})
+def left_over(c, rise, table, p, q, now):
+    """Standard deviation under p of s (log(1 + s) - sum c_j T_j): what the decrement will be.
+
+    q (n,): p log(1 + s), and rise its mean; now (n,) is overwritten.
+    """
+    combine(c, table, now)
+    mass = 0.0
+    total = 0.0
+    for i in range(p.shape[0]):
+        mass += p[i]
+        v = q[i] / p[i] if p[i] > 0.0 else 0.0
+        v *= v - rise - now[i]
+        total += p[i] * v * v
+    return math.sqrt(total / mass)
 
 
 @inner
-def carry(c, table, weights, p, q, lumps, sums, asked, U, y, out):
+def carry(c, table, weights, p, q, density, lumps, sums, asked, U, y, out):
     """`correct` where satellites are to move, into out (k+1,), c_0's change among them; False, and
     no change, where none is.
 
-    table, weights: on panels, c_0 = -log Z, p (n,): masses at the nodes, q (n,): s. lumps (4k+1,),
-    sums (2k+1,), asked, y (k+1,), and p, q, U, are overwritten. A step of 0 where H is singular.
+    table, weights: on panels, c_0 = -log Z, p (n,): masses at the nodes, q (n,): s. density (at
+    least n), lumps (4k+1,), sums (2k+1,), asked, y (k+1,), and p, q, U, are overwritten. A step of
+    0 where H is singular.
     """
     k = U.shape[0]
     mass = 0.0
     for i in range(p.shape[0]):
         mass += p[i]
-    found = set_aside(table[1], weights, p, q, lumps)
+    found = set_aside(table[1], weights, p, q, density, lumps)
     if found == 0:
         return False
-    project(p, table, sums)
     sums[0], asked[0] = take_logarithm(p, q)
+    project_twice(p, density, table, sums)
     project(q, table, asked)
     put_back(lumps, found, mass, c, sums, asked)
     scale = 1.0 / sums[0]
@@ -499,16 +594,19 @@ def spread(picked, keep, points, weights, at, t, w):
     for s in range(1, panels[0] + 1):
         if keeps[s] == keep:
             middle, half, _ = place(panels[s])
+            end = at + points.shape[0]
+            here, there = t[at:end], w[at:end]
             for i in range(points.shape[0]):
-                t[at] = middle + half * points[i]
-                w[at] = half * weights[i]
-                at += 1
+                here[i] = middle + half * points[i]
+            for i in range(points.shape[0]):
+                there[i] = half * weights[i]
+            at = end
     return at
 
 
 @inner
 def gather(picked, tree, table, weights):
-    """T_j at the nodes of the panels kept, (2k+1, nodes), and weights; what is over weighs 0."""
+    """T_j at the nodes of the panels kept, (k+1, nodes), and weights; what is over weighs 0."""
     t = table[1]
     end = spread(picked, KEPT, tree[3], tree[4], ZERO, t, weights)
     for i in range(end, weights.shape[0]):
@@ -535,7 +633,7 @@ def refresh(c, tree, slack, picked, room, mean, counts):
     for _ in range(CHOICES):
         if not choose(c, tree, picked, slack - MARGIN):
             return False
-        table, weights, q, p = views(width(picked, tree), mean.shape[0], room)
+        table, weights, q, p = views(width(picked, tree), c.shape[0], room)
         gather(picked, tree, table, weights)
         counts[1] += 1
         rise = -math.log(means(c, table, weights, q, p, mean))
@@ -555,15 +653,16 @@ def value(c, m):
 
 
 @inlined
-def descend(m, c, panels, base, tree, limit, picked, room, work, counts):
-    """Descent from c, in place: on success CONFIRMED, c[0] = -log Z, and U, P belong to c.
+def descend(m, c, code, panels, base, tree, limit, picked, room, work, counts):
+    """Descent from c, in place: on success CONFIRMED, c[0] = -log Z, and U, P belong to c, or to
+    where the last step began.
 
-    counts: steps and evaluations, which are added to.
+    code: on panels, how it ended before. counts: steps and evaluations, which are added to.
     """
-    values, mean, trial_mean, trial, step, bent, y, U, P = work
+    values, mean, trial_mean, trial, step, bent, y, U, P, spare = work
     k = m.shape[0] - 1
-    rows = 2 * k + 1
-    slack = ROUGH
+    rows = k + 1
+    slack = ROUGH if panels and code == REFUSED else 0.0
     table, weights, q, p = base[0], base[1], room[2], room[3]
     if panels:
         if not refresh(c, tree, slack, picked, room, mean, counts):
@@ -585,7 +684,7 @@ def descend(m, c, panels, base, tree, limit, picked, room, work, counts):
             y[j] = U[j, k]
             decrement += y[j] * y[j]
         decrement = math.sqrt(decrement)
-        if panels and slack > 0.0 and decrement < CLOSE:
+        if slack > 0.0 and decrement < CLOSE:
             slack = 0.0
             if not covered(c, tree, picked, slack):
                 if not refresh(c, tree, slack, picked, room, mean, counts):
@@ -596,36 +695,28 @@ def descend(m, c, panels, base, tree, limit, picked, room, work, counts):
         smallest = U[0, 0]
         for j in range(1, k):
             smallest = min(smallest, U[j, j])
-        if decrement < max(LAST, BLURRED * k * GRADIENT_ROUNDING / smallest):
-            invert(U, P)
-            back(U, y, step)
-            for j in range(1, k + 1):
-                c[j] += step[j]
-                c[0] -= step[j] * mean[j]
-            fine = panels or proved(c, base[2], base[3], base[4], values)
-            return CONFIRMED if fine else TOO_COARSE
-        if decrement < NEAR and not looked:
+        done = decrement < max(LAST, BLURRED * k * GRADIENT_ROUNDING / smallest)
+        if decrement < NEAR and not done and not looked:
             looked = proved(c, base[2], base[3], base[4], values)
             misses += not looked
             if misses == OFTEN:
                 return TOO_COARSE
-        idle = idle + 1 if decrement > LESS * least else 0
-        least = min(least, decrement)
-        if steps == limit or (panels and idle > IDLE):
-            return REFUSED
         back(U, y, step)
         centre(step, mean)
         way = step
         carried = False
         slope = -decrement * decrement
         length = 1.0 if decrement < 1.0 else 1.0 / (1.0 + decrement)
+        rise = 0.0
         rest -= 1
-        if CORRECTED[0] < decrement < CORRECTED[1] and rest <= 0:
+        if not done and decrement < CORRECTED and rest <= 0:
             combine(step, table, q)
-            if panels and decrement < NEAR:
-                carried = carry(c, table, weights, p, q, values, trial_mean, trial, U, y, bent)
+            if panels and CREEPING < decrement < NEAR:
+                carried = carry(
+                    c, table, weights, p, q, spare, values, trial_mean, trial, U, y, bent
+                )
             if not carried:
-                correct(mean, table, p, U, q, y, bent)
+                rise = correct(mean, table, p, U, q, y, bent)
             downhill = 0.0
             for j in range(1, k + 1):
                 downhill += bent[j] * (mean[j] - m[j])
@@ -633,11 +724,27 @@ def descend(m, c, panels, base, tree, limit, picked, room, work, counts):
                 way = bent
                 slope = downhill
                 length = 1.0
+                if decrement < min(CREEPING, LEFT / GRADIENT_ROUNDING * smallest * smallest):
+                    done = left_over(bent, rise, table, p, q, spare[: q.shape[0]]) < LEFT
             else:
                 carried = False
+        if done:
+            invert(U, P)
+            c[0] += rise
+            for j in range(k + 1):
+                c[j] += way[j]
+            fine = panels or proved(c, base[2], base[3], base[4], values)
+            return CONFIRMED if fine else TOO_COARSE
+        idle = idle + 1 if decrement > LESS * least else 0
+        least = min(least, decrement)
+        if steps == limit or (panels and idle > IDLE):
+            return REFUSED
         counts[0] += 1
         found = False
-        for _ in range(HALVINGS):
+        rough = slack > 0.0
+        if decrement < SOON:
+            slack = 0.0
+        for _ in range(HALVINGS if panels else FEW):
             # log Z moves by about -way[0]: the exponent stays normalised, no peak is taken out
             for j in range(k + 1):
                 trial[j] = c[j] + length * way[j]
@@ -652,7 +759,7 @@ def descend(m, c, panels, base, tree, limit, picked, room, work, counts):
             size = 0.0
             for j in range(k + 1):
                 size += abs(trial[j])
-            noise = 1e-15 * size + (ROUGHNESS if panels and slack > 0.0 else 0.0)
+            noise = 1e-15 * size + (ROUGHNESS if rough else 0.0)
             lower = value(trial, m)
             found = found and lower <= d + ARMIJO * length * slope + noise
             if found:
@@ -723,9 +830,10 @@ def step_and_sum(f, t, now, before):
 def solve_columns(m, error, panels, base, tree, limit, believed, c, codes, numbers):
     """Every row of m (columns, k+1); codes says how it ended.
 
-    panels: whether to choose them for each column, beginning with its row of c, or to use the rule
-    on [-1, 1] and begin with Burg's density. Where that fails, c is left where to begin on panels.
-    base: T_j at its nodes, j <= 2k; weights; cosh and the rest of the bound's logarithm, one row an
+    panels: whether to choose them for each column, beginning with its row of c and codes, or to use
+    the rule on [-1, 1] and begin with Burg's density. Where that fails, c is left where to begin on
+    panels.
+    base: T_j at its nodes, j <= k; weights; cosh and the rest of the bound's logarithm, one row an
     ellipse; cos(j theta) at equal steps; nodes and weights of the rule that confirms.
     tree: T_j on the left half, in the polynomials of the half, (j, i) with zeros up to whole fours;
     cosh, one row an ellipse; the rest of the bound's logarithm, one row a depth; nodes and weights
@@ -734,12 +842,11 @@ def solve_columns(m, error, panels, base, tree, limit, believed, c, codes, numbe
     error, condition, and what `error` and moment error together blur.
     """
     k = m.shape[1] - 1
-    rows = 2 * k + 1
     most, fine = base[1].shape[0], base[5].shape[0]
     if panels:
         most = MOST_KEPT * tree[3].shape[0] + 7
         fine = MOST_KEPT * tree[5].shape[0] + MOST_PANELS * tree[7].shape[0]
-    room = np.empty(rows * most if panels else 0), np.empty(most), np.empty(most), np.empty(most)
+    room = np.empty((k + 1) * most if panels else 0), np.empty(most), np.empty(most), np.empty(most)
     picked = room_for_panels(k)
     now, before, f = np.empty(fine), np.empty(fine), np.empty(fine)
     t, w = np.empty(fine), np.empty(fine)
@@ -747,16 +854,16 @@ def solve_columns(m, error, panels, base, tree, limit, believed, c, codes, numbe
         copy(base[5], fine, t)
         copy(base[6], fine, w)
     measured, off = np.empty(k + 1), np.empty(k + 1)
-    mean, trial_mean = np.empty(rows), np.empty(rows)
+    mean, trial_mean = np.empty(2 * k + 1), np.empty(2 * k + 1)
     trial, step, bent, y = np.empty(k + 1), np.empty(k + 1), np.empty(k + 1), np.empty(k + 1)
     U, P = np.empty((k, k + 1)), np.empty((k, k))
-    work = np.empty(base[4].shape[1]), mean, trial_mean, trial, step, bent, y, U, P
+    work = np.empty(base[4].shape[1]), mean, trial_mean, trial, step, bent, y, U, P, f
     for column in range(m.shape[0]):
         out = numbers[column]
         if not panels:
             log_density(m[column], 1.0, trial, step, c[column])
         codes[column] = descend(
-            m[column], c[column], panels, base, tree, limit, picked, room, work, out
+            m[column], c[column], codes[column], panels, base, tree, limit, picked, room, work, out
         )
         if codes[column] != CONFIRMED:
             if codes[column] == REFUSED and not panels:

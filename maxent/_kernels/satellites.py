@@ -30,12 +30,12 @@ SHALLOW = 0.02
 HALF_LOG_TAU = 0.9189385332046727
 
 
-@inner
-def set_aside(t, weights, p, s, lumps):
+@inner(fastmath={"reassoc", "contract", "nsz"})
+def set_aside(t, weights, p, s, density, lumps):
     """Lumps to be moved: M', μ', σ one after the other into `lumps`, their masses p set to 0.
 
     t: nodes from left to right, with their weights, masses p of any total, and s. Those that weigh
-    nothing stand at the end. Returns how many.
+    nothing stand at the end. density: overwritten, at least as long. Returns how many.
     """
     n = t.shape[0]
     while n > 1 and weights[n - 1] == 0.0:
@@ -43,14 +43,16 @@ def set_aside(t, weights, p, s, lumps):
     total = 0.0
     for i in range(n):
         total += p[i]
+    for i in range(n):
+        density[i] = p[i] / weights[i]
     found, begin, valley = 0, 0, 0.0
     while begin < n and 3 * found + 3 <= lumps.shape[0]:
         end = begin + 1
-        here = p[begin] / weights[begin]
+        here = density[begin]
         peak, falling = here, False
         left = valley
         while end < n:
-            after = p[end] / weights[end]
+            after = density[end]
             if falling and after > here:
                 break
             falling = falling or after < here
@@ -63,28 +65,29 @@ def set_aside(t, weights, p, s, lumps):
         if max(left, valley) > SHALLOW * peak:
             continue
         middle = t[first]
+        place, part, step = t[first:last], p[first:last], s[first:last]
         mass, moved, one, two, shift = 0.0, 0.0, 0.0, 0.0, 0.0
-        for i in range(first, last):
-            x = t[i] - middle
-            share = p[i] * s[i]
-            mass += p[i]
+        for i in range(last - first):
+            x = place[i] - middle
+            share = part[i] * step[i]
+            mass += part[i]
             moved += share
-            one += p[i] * x
-            two += p[i] * x * x
+            one += part[i] * x
+            two += part[i] * x * x
             shift += share * x
         wanted = mass + moved
         if not (LIGHTEST * total < mass < HEAVIEST * total and wanted > LEAST_LEFT * mass):
             continue
         mean = one / mass
         sigma = math.sqrt(max(two / mass - mean * mean, 0.0))
-        place = (one + shift) / wanted
-        if not abs(place - mean) > sigma > 0.0 or not abs(middle + place) < 1.0 - sigma:
+        new = (one + shift) / wanted
+        if not abs(new - mean) > sigma > 0.0 or not abs(middle + new) < 1.0 - sigma:
             continue
-        lumps[3 * found], lumps[3 * found + 1] = wanted / total, middle + place
+        lumps[3 * found], lumps[3 * found + 1] = wanted / total, middle + new
         lumps[3 * found + 2] = sigma
         found += 1
-        for i in range(first, last):
-            p[i] = 0.0
+        for i in range(last - first):
+            part[i] = 0.0
     return found
 
 
