@@ -116,24 +116,30 @@ def _descend(problem, warm=None):
     With `warm` there is known to be a minimum, but for rounding: what plain Newton misses is then
     sought in lumps.
     """
-    starts = [first_exponent(problem, share) for share in SHARES]
-    if warm is not None:
-        starts.insert(0, warm)
-    starts = np.stack(starts, axis=1)
-    minimum = dual.minimise(problem, starts[:, 0])
-    for attempt in range(1, starts.shape[1]):
+    first, *others = SHARES
+    if warm is None:
+        start = first_exponent(problem, first)
+    else:
+        start, others = warm, SHARES
+    minimum = dual.minimise(problem, start)
+    for share in others:
         index = np.flatnonzero(minimum.code != CONVERGED)
         if not index.size:
             return minimum
-        again = dual.minimise(problem.columns(index), starts[index, attempt])
-        better = again.code == CONVERGED
-        minimum.put(index[better], again.pick(better))
+        part = problem.columns(index)
+        _improve(minimum, index, dual.minimise(part, first_exponent(part, share)))
     index = np.flatnonzero(minimum.code != CONVERGED)
     if warm is not None and index.size:
-        again = dual.minimise_hard(problem.columns(index), starts[index])
-        better = again.code == CONVERGED
-        minimum.put(index[better], again.pick(better))
+        part = problem.columns(index)
+        starts = [warm[index], *(first_exponent(part, share) for share in SHARES)]
+        _improve(minimum, index, dual.minimise_hard(part, np.stack(starts, axis=1)))
     return minimum
+
+
+def _improve(minimum, index, again):
+    """The columns `index` are `again` where that has converged."""
+    better = again.code == CONVERGED
+    minimum.put(index[better], again.pick(better))
 
 
 def _climb(problem):
