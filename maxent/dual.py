@@ -255,7 +255,7 @@ def shortcut(moments, error, believed, limit=ORDINARY_STEPS):
     numbers = np.zeros((columns, 7))
     arrays = moments, error, coefficients, codes, numbers
     _solve_columns(False, limit, believed, *arrays)
-    index = np.flatnonzero(codes != fast.CONFIRMED)
+    index = (codes != fast.CONFIRMED).nonzero()[0]
     if index.size:
         part = [array[index] for array in arrays]
         _solve_columns(True, limit, believed, *part)

@@ -312,9 +312,12 @@ class _Findings:
         fields["steps"] = fields["steps"].astype(int)
         fields["evaluations"] = fields["evaluations"].astype(int)
         fields["status"], fields["atoms"] = STATUSES[self.code], self.atoms
-        shape = self.problem.batch_shape
-        columns = np.arange(self.code.size).reshape(shape)[()]
-        fields = {name: value.reshape(shape)[()] for name, value in fields.items()}
+        shape, columns = self.problem.batch_shape, np.arange(self.code.size)
+        if shape == ():
+            fields, columns = {name: value[0] for name, value in fields.items()}, columns[0]
+        else:
+            fields = {name: value.reshape(shape) for name, value in fields.items()}
+            columns = columns.reshape(shape)
         return Certificate(message=Messages(self.tell, columns), **fields)
 
 
@@ -546,7 +549,7 @@ def _satellites(problem, minimum, i):
 
 
 def _raise_failures(problem, findings):
-    failed = np.flatnonzero(findings.code != Status.SOLVED.value)
+    failed = (findings.code != Status.SOLVED.value).nonzero()[0]
     if not failed.size:
         return
     status = STATUSES[findings.code]
