@@ -43,8 +43,8 @@ class Density:
     new.
 
     >>> density = maxent.solve([1, 0, 1, 0, 2.5], support=(-np.inf, np.inf))
-    >>> density.ppf([0.05, 0.5, 0.95]).round(4).tolist()
-    [-1.636, 0.0, 1.636]
+    >>> density.ppf([0.05, 0.25, 0.95]).round(4).tolist()
+    [-1.636, -0.7288, 1.636]
     >>> density.sf(3).round(6), density.kurtosis().round(6)
     (np.float64(0.000119), np.float64(2.5))
     """

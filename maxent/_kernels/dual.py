@@ -94,39 +94,72 @@ def normalise(c, rec, n, t, w, phi, p):
 
 @inner
 def orthonormalise(t, n, p, rec, basis, P):
-    """Polynomials orthonormal under p: values into basis[j], coefficients in phi into P[j, :j+1].
+    """Polynomials orthonormal under p: values times sqrt(p) into basis[j], coefficients in phi into
+    P[j, :j+1].
 
-    Arnoldi on multiplication by t, each vector orthogonalised twice (Brubeck, Nakatsukasa &
-    Trefethen 2021).  Returns how many degrees exist: fewer than k when p sits on few nodes.
+    Lanczos on multiplication by t, each vector orthogonalised against its two predecessors and then
+    against all (Brubeck, Nakatsukasa & Trefethen 2021).  Returns how many degrees exist: fewer than
+    k when p sits on few nodes.
     """
     k = rec.shape[1]
     for j in range(k + 1):
         fill(P[j], 0.0)
     P[0, 0] = 1.0
     for i in range(n):
-        basis[0, i] = 1.0
+        basis[0, i] = math.sqrt(p[i])
     for j in range(k):
+        now, new = basis[j], basis[j + 1]
         for i in range(n):
-            basis[j + 1, i] = t[i] * basis[j, i]
+            new[i] = t[i] * now[i]
         for i in range(j + 1):
             x = P[j, i] / rec[0, i]
             P[j + 1, i + 1] += x
             P[j + 1, i] -= x * rec[1, i]
             if i > 0:
                 P[j + 1, i - 1] += x * rec[2, i]
-        before = math.sqrt(dot3(p, basis[j + 1], basis[j + 1], n))
-        for _ in range(2):
-            for l in range(j + 1):
-                h = dot3(p, basis[l], basis[j + 1], n)
-                for i in range(n):
-                    basis[j + 1, i] -= h * basis[l, i]
-                for i in range(l + 1):
-                    P[j + 1, i] -= h * P[l, i]
-        norm = math.sqrt(dot3(p, basis[j + 1], basis[j + 1], n))
+        before = math.sqrt(dot(new, new, n))
+        for l in range(max(j - 1, 0), j + 1):
+            take_away(dot(basis[l], new, n), l, n, basis, new, P[l], P[j + 1])
+        l = 0
+        while l + 3 <= j:
+            h0, h1, h2, h3 = four_dots(basis[l], basis[l + 1], basis[l + 2], basis[l + 3], new, n)
+            b0, b1, b2, b3 = basis[l], basis[l + 1], basis[l + 2], basis[l + 3]
+            for i in range(n):
+                new[i] -= h0 * b0[i] + h1 * b1[i] + (h2 * b2[i] + h3 * b3[i])
+            for i in range(l + 4):
+                low = h0 * P[l, i] + h1 * P[l + 1, i]
+                P[j + 1, i] -= low + (h2 * P[l + 2, i] + h3 * P[l + 3, i])
+            l += 4
+        while l <= j:
+            take_away(dot(basis[l], new, n), l, n, basis, new, P[l], P[j + 1])
+            l += 1
+        norm = math.sqrt(dot(new, new, n))
         if not norm > 64.0 * EPS * before:
             return j
         for i in range(n):
-            basis[j + 1, i] /= norm
+            new[i] /= norm
         for i in range(j + 2):
             P[j + 1, i] /= norm
     return k
+
+
+@inner(fastmath={"reassoc", "contract", "nsz"})
+def four_dots(a, b, c, d, new, n):
+    sa, sb, sc, sd = 0.0, 0.0, 0.0, 0.0
+    for i in range(n):
+        x = new[i]
+        sa += a[i] * x
+        sb += b[i] * x
+        sc += c[i] * x
+        sd += d[i] * x
+    return sa, sb, sc, sd
+
+
+@inner
+def take_away(h, l, n, basis, new, row, new_row):
+    """h times the polynomial l from the new one, in values and coefficients."""
+    old = basis[l]
+    for i in range(n):
+        new[i] -= h * old[i]
+    for i in range(l + 1):
+        new_row[i] -= h * row[i]
