@@ -174,7 +174,7 @@ def test_half_line_reflects(problem):
 @given(bounded())
 def test_exp_polynomial_is_its_own_answer(problem):
     """Judged against an independent solution of the rounded moments, by the bound for rounding that
-    the answer states.
+    the answer states: for half a unit in the last place, and what the moments are off by as well.
     """
     m, c = problem
     density = solve(m, (-1.0, 1.0), "chebyshev")
@@ -188,6 +188,7 @@ def test_exp_polynomial_is_its_own_answer(problem):
     likely = log_p > log_p.max() - 20
     found = density.logpdf(x.astype(float))
     bound = density.rounding_error().logpdf(x.astype(float))
+    bound *= 1.0 + density.certificate.moment_error / 2.0**-53
     assert np.all(np.abs(found - log_p)[likely] <= 1e-11 + bound[likely])
     assert abs(float(density.entropy()) - exact.entropy) < 1e-9
 
@@ -377,7 +378,10 @@ def test_the_order_of_the_sample_does_not_matter(drawn, degree):
     x, rng = drawn
     one, two = maxent.fit(x, degree), maxent.fit(rng.permutation(x), degree)
     np.testing.assert_allclose(one.ppf(U), two.ppf(U), rtol=0, atol=1e-9 * np.ptp(x))
-    assert abs(one.entropy() - two.entropy()) < 1e-10
+    # dH = -c·dm, and log p = c·T: hard columns are off by some 1e-11 in their moments, and say so
+    off = one.certificate.moment_error + two.certificate.moment_error
+    allowed = 1e-10 + degree * off * np.ptp(one.logpdf(x))
+    assert abs(one.entropy() - two.entropy()) < allowed
 
 
 @given(samples(), st.integers(1, 8))
