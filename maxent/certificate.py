@@ -65,8 +65,7 @@ class Certificate:
     moment_error   largest |E[φ_j] - m_j| by the unrelated rule, over max(1, √E[φ_j²])
     mass_error     |∫p - 1| by the same rule
     decrement      Newton's decrement at the answer: distance to the minimum, as a change of log p
-    condition      trace(H) · trace(H⁻¹), to a relative 1e-4: an upper bound of the Hessian's
-                   condition number
+    condition      trace(H) · trace(H⁻¹), an upper bound of the Hessian's condition number
     digits         decimal digits of the density that the input's rounding and moment_error leave
     atoms          for ATOMIC: (points, weights) in x, else None
     message        cause and remedy; of a batch, written when first asked for

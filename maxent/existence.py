@@ -116,13 +116,8 @@ def _descend(problem, warm=None):
     With `warm` there is known to be a minimum, but for rounding: what plain Newton misses is then
     sought in lumps.
     """
-    first, *others = SHARES
-    if warm is None:
-        start = first_exponent(problem, first)
-    else:
-        start, others = warm, SHARES
-    minimum = dual.minimise(problem, start)
-    for share in others:
+    minimum = dual.minimise(problem, first_exponent(problem, SHARES[0]) if warm is None else warm)
+    for share in SHARES[1:] if warm is None else SHARES:
         index = np.flatnonzero(minimum.code != CONVERGED)
         if not index.size:
             return minimum

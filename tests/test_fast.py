@@ -109,14 +109,14 @@ def test_a_start_with_a_narrow_peak_is_a_part_of_the_way():
 
 @pytest.mark.parametrize("k", (1, 2, 3, 4, 5, 6, 7, 8, 20))
 def test_means_are_those_of_a_far_finer_rule(k):
-    """Rows are taken four, two and one at a time; the means beyond k come from products."""
+    """Rows are taken by pairs, and one alone; the means beyond k come from products."""
     c = np.append(0.0, np.resize([0.7, -1.1, 0.4, 0.3], k) / np.arange(1, k + 1))
     table, weights, *_ = dual._fixed_rule(k)
     out = np.empty(2 * k + 1)
     n = weights.size
     mass = fast.means(c, table, weights, np.empty(n), np.empty(n), out)
     p = np.exp(chebyshev.chebval(NODES, c)) * WEIGHTS
-    assert abs(mass / p.sum() - 1) < 2e-15
+    assert abs(mass / p.sum() - 1) < 1e-15
     np.testing.assert_allclose(out, p @ chebyshev.chebvander(NODES, 2 * k) / p.sum(), atol=2e-15)
 
 
@@ -340,8 +340,7 @@ def test_the_answer_is_the_certain_paths(k, monkeypatch):
         if sure.certificate.condition[j] < 1e6:
             np.testing.assert_allclose(log_p, other, atol=1e-10)
             one, two = quick.certificate, sure.certificate
-            # the shortcut's is of where its last step began, a decrement below 1e-3 away
-            assert one.condition[j] == pytest.approx(two.condition[j], rel=1e-4)
+            assert one.condition[j] == pytest.approx(two.condition[j], rel=1e-6)
             assert one.digits[j] > two.digits[j] - 1.5
 
 

@@ -39,6 +39,7 @@ its own density asks for. Nothing here is believed that is not proved or measure
     proves that its mass is nothing;
   * mass and moments are measured again by Clenshaw-Curtis with both end points and twice as many
     nodes, from q summed downwards and T_j by recurrence; what was left out is looked at again, too.
+    Decrement, condition and digits are from these means.
 
 A column that fails either, or whose Cholesky pivots are small, is left to the certain path.
 """
@@ -154,35 +155,15 @@ def project(p, table, out):
 def project_twice(p, high, table, out):
     """sum_i p_i T_j(t_i) into out[j], j = 1 … 2k, out[0] being their total, from T_j up to k:
 
-        T_{k+j} = 2 T_k T_j - T_{k-j}.
+        T_{k+j} = 2 T_k T_j - T_{k-j},
 
-    high (n,): overwritten, by p T_k.
+    two rows at a time. high (n,): overwritten, by p T_k.
     """
     k = table.shape[0] - 1
     n = p.shape[0]
     for i in range(n):
         high[i] = p[i] * table[k, i]
     j = 1
-    while j + 3 <= k:
-        a, b, d, e = 0.0, 0.0, 0.0, 0.0
-        ah, bh, dh, eh = 0.0, 0.0, 0.0, 0.0
-        for i in range(n):
-            x, y = p[i], high[i]
-            t = table[j, i]
-            a += x * t
-            ah += y * t
-            t = table[j + 1, i]
-            b += x * t
-            bh += y * t
-            t = table[j + 2, i]
-            d += x * t
-            dh += y * t
-            t = table[j + 3, i]
-            e += x * t
-            eh += y * t
-        out[j], out[j + 1], out[j + 2], out[j + 3] = a, b, d, e
-        out[k + j], out[k + j + 1], out[k + j + 2], out[k + j + 3] = ah, bh, dh, eh
-        j += 4
     while j + 1 <= k:
         a, b, ah, bh = 0.0, 0.0, 0.0, 0.0
         for i in range(n):
@@ -195,13 +176,12 @@ def project_twice(p, high, table, out):
             bh += y * t
         out[j], out[j + 1], out[k + j], out[k + j + 1] = a, b, ah, bh
         j += 2
-    while j <= k:
+    if j == k:
         a, ah = 0.0, 0.0
         for i in range(n):
             a += p[i] * table[j, i]
             ah += high[i] * table[j, i]
         out[j], out[k + j] = a, ah
-        j += 1
     for j in range(1, k + 1):
         out[k + j] = 2.0 * out[k + j] - out[k - j]
 
@@ -654,12 +634,11 @@ def value(c, m):
 
 @inlined
 def descend(m, c, code, panels, base, tree, limit, picked, room, work, counts):
-    """Descent from c, in place: on success CONFIRMED, c[0] = -log Z, and U, P belong to c, or to
-    where the last step began.
+    """Descent from c, in place: on success CONFIRMED, and c[0] = -log Z.
 
     code: on panels, how it ended before. counts: steps and evaluations, which are added to.
     """
-    values, mean, trial_mean, trial, step, bent, y, U, P, spare = work
+    values, mean, trial_mean, trial, step, bent, y, U, spare = work
     k = m.shape[0] - 1
     rows = k + 1
     slack = ROUGH if panels and code == REFUSED else 0.0
@@ -729,7 +708,6 @@ def descend(m, c, code, panels, base, tree, limit, picked, room, work, counts):
             else:
                 carried = False
         if done:
-            invert(U, P)
             c[0] += rise
             for j in range(k + 1):
                 c[j] += way[j]
@@ -782,7 +760,7 @@ def descend(m, c, code, panels, base, tree, limit, picked, room, work, counts):
 
 @inner(fastmath={"contract"})
 def measure(c, t, w, f, now, before, out):
-    """Integrals of T_0 … T_k exp(q) by the nodes t and weights w, q summed downwards."""
+    """Integrals of T_0 … T_2k exp(q) by the nodes t and weights w, q summed downwards."""
     k = c.shape[0] - 1
     n = t.shape[0]
     for i in range(n):
@@ -802,7 +780,7 @@ def measure(c, t, w, f, now, before, out):
         before[i] = 1.0
         now[i] = t[i]
     out[0] = plain_sum(f)
-    for j in range(1, k + 1):
+    for j in range(1, out.shape[0]):
         out[j] = step_and_sum(f, t, now, before)
 
 
@@ -853,11 +831,11 @@ def solve_columns(m, error, panels, base, tree, limit, believed, c, codes, numbe
     if not panels:
         copy(base[5], fine, t)
         copy(base[6], fine, w)
-    measured, off = np.empty(k + 1), np.empty(k + 1)
-    mean, trial_mean = np.empty(2 * k + 1), np.empty(2 * k + 1)
+    off = np.empty(k + 1)
+    mean, trial_mean, measured = np.empty(2 * k + 1), np.empty(2 * k + 1), np.empty(2 * k + 1)
     trial, step, bent, y = np.empty(k + 1), np.empty(k + 1), np.empty(k + 1), np.empty(k + 1)
     U, P = np.empty((k, k + 1)), np.empty((k, k))
-    work = np.empty(base[4].shape[1]), mean, trial_mean, trial, step, bent, y, U, P, f
+    work = np.empty(base[4].shape[1]), mean, trial_mean, trial, step, bent, y, U, f
     for column in range(m.shape[0]):
         out = numbers[column]
         if not panels:
@@ -873,17 +851,22 @@ def solve_columns(m, error, panels, base, tree, limit, believed, c, codes, numbe
             fine = spread(picked, KEPT, tree[5], tree[6], ZERO, t, w)
             fine = spread(picked, LEFT_OUT, tree[7], tree[8], fine, t, w)
         measure(c[column], t[:fine], w[:fine], f[:fine], now[:fine], before[:fine], measured)
+        out[4] = abs(measured[0] - 1.0)
+        scale = 1.0 / measured[0]
+        measured[0] = 1.0
+        for j in range(1, 2 * k + 1):
+            measured[j] *= scale
+        if not factorise(measured, m[column], U):
+            codes[column] = TOO_COARSE
+            continue
+        invert(U, P)
         out[2], out[3] = 0.0, 0.0
         for j in range(1, k + 1):
-            measured[j] = measured[j] / measured[0] - m[column, j]
-            off[j] = error[column, j] + abs(measured[j])
-            out[3] = max(out[3], abs(measured[j]))
-            gap = 0.0
-            for i in range(1, j + 1):
-                gap += P[j - 1, i - 1] * measured[i]
-            out[2] += gap * gap
+            gap = abs(measured[j] - m[column, j])
+            off[j] = error[column, j] + gap
+            out[2] += U[j - 1, k] * U[j - 1, k]
+            out[3] = max(out[3], gap)
         out[2] = math.sqrt(out[2])
-        out[4] = abs(measured[0] - 1.0)
         trace = 0.0
         inverse = 0.0
         for j in range(k):
