@@ -37,9 +37,9 @@ NUMBERS = (
 # a density counts there only if it meets them this closely. (Densities that the solver found for
 # atoms alone were off by 6e-12 and more.)
 BELIEVED_ON_BOUNDARY = 3e-12
-# An answer is not looked for again with so many digits, and no larger moment error. Where rounding
-# of the moments leaves one or two, the certain path may stop with an entropy that is off by 1e-6.
-SURE = 5.0, 3e-13
+# The certain path's answer is not looked for again where all degrees counted and so little was left
+# of Newton's decrement.
+ARRIVED = 1e-8
 # So many times what rounding can do to it, the proof that moments are inside has to spare where the
 # shortcut is tried: of columns with less, nine in ten would be refused there, after fifty steps.
 ORDINARY = 1e6
@@ -419,15 +419,8 @@ def _take_the_certain_path(findings):
         minimum, ladder = _minimise(part)
         _write_down(findings, index, part, minimum, certify(part, minimum), ladder)
         return
-    # where the moments may as well be those of atoms, the certain path follows their rounding
-    blurred = findings.boundary[index]
-    for some, *methods in (
-        (index[~blurred], dual.minimise_hard, _minimise_plainly),
-        (index[blurred], _minimise_plainly, dual.minimise_hard),
-    ):
-        if some.size:
-            part = problem.columns(some)
-            _write_down(findings, some, part, *_minimise_on_interval(part, *methods))
+    part = problem.columns(index)
+    _write_down(findings, index, part, *_minimise_on_interval(part))
 
 
 def _write_down(findings, index, part, minimum, verdict, ladder=None):
@@ -491,28 +484,30 @@ def _minimise_plainly(problem):
     return dual.minimise(problem, np.zeros(problem.moments.shape), dual.PLAIN_STEPS)
 
 
-def _minimise_on_interval(problem, first, second):
-    """(Minimum, verdict of `certify`) by one method, and where that is not sure by both."""
-    minimum = first(problem)
+def _minimise_on_interval(problem):
+    """(Minimum, verdict of `certify`) of the certain path; where that is not sure, of plain Newton
+    too.
+
+    Where all degrees counted to the end the certain path's answer is that of the moments to the
+    last place. Their rounding may leave few digits of it, and plain Newton's density, with lumps
+    where no moment shows one, may seem to have more; it is further away.
+    """
+    minimum = dual.minimise_hard(problem)
     verdict = certify(problem, minimum)
-    status, moment_error, _, _, digits = verdict
-    sure = (status == Status.SOLVED) & (digits >= SURE[0]) & (moment_error <= SURE[1])
-    index = np.flatnonzero(~sure)
+    solved = verdict[0] == Status.SOLVED
+    sure = solved & (minimum.used == problem.degree) & (minimum.decrement <= ARRIVED)
+    index = (~sure).nonzero()[0]
     if not index.size:
         return minimum, verdict
     part = problem.columns(index)
-    again = second(part)
-    other = certify(part, again)
-    plain, hard, used = (status[index], digits[index]), (other[0], other[4]), again.used
-    if second is _minimise_plainly:
-        plain, hard, used = hard, plain, minimum.used[index]
-    solved = plain[0] == Status.SOLVED, hard[0] == Status.SOLVED
+    plain = _minimise_plainly(part)
+    other = certify(part, plain)
     # of two answers the one with more digits; where neither has one, the certain path says whether
     # digits were missing or steps
-    told = (hard[0] == Status.ILL_CONDITIONED) & (used > 0)
-    by_newton = np.where(solved[1], solved[0] & (plain[1] >= hard[1]), solved[0] | ~told)
-    better = by_newton == (second is _minimise_plainly)
-    minimum.put(index[better], again.pick(better))
+    found = other[0] == Status.SOLVED
+    told = (verdict[0][index] == Status.ILL_CONDITIONED) & (minimum.used[index] > 0)
+    better = np.where(solved[index], found & (other[4] >= verdict[4][index]), found | ~told)
+    minimum.put(index[better], plain.pick(better))
     for old, new in zip(verdict, other, strict=True):
         old[index[better]] = new[better]
     return minimum, verdict

@@ -69,9 +69,10 @@ NEAR = 0.1
 # The moments are looked at below this decrement; no step is left below the other.
 POLISHED, STILL = 1e-6, 1e-10
 # Moment errors: nothing better is expected; nor is it where what is left to do is SMALL beside the
-# floor; good; good if still; good enough (for `certificate`). What is good takes one step more.
+# floor; good; good if still; good enough (for `certificate`). What is good takes one step more, and
+# so does what has all degrees and a floor that is not LOW: within it log p may be off by as much.
 ROUNDING, MET, EXACT, GOOD, ENOUGH = 2e-15, 1e-14, 1e-13, 1e-11, 5e-11
-SMALL = 1e-6
+SMALL, LOW = 1e-6, 1e-6
 # No attempt begins, and no step, after so many evaluations of the density for one column; the path
 # may take so many beyond both. It goes by small steps: LONG_WAY times as many as another attempt.
 MOST_EVALUATIONS, PATH_EVALUATIONS = 250, 500
@@ -290,12 +291,13 @@ def attempt(m, rec, ends, begin, rule, limit, trust, follow, cap, R, y, info, pe
         if target == 0.0 and decrement < POLISHED and error == FINE:
             worst = moment_error(m, rec, n, grid)
             met = worst < ROUNDING or (decrement < SMALL * floor and worst < MET)
+            met = met and (floor < LOW or used < k)
             if eased > 0.0 and not met:
                 eased = 0.0
                 decrement, floor, used, doubted = compare(
                     m, target, rec, n, trust, aim, eased, grid, work
                 )
-            if worst < info[4]:
+            if worst < info[4] or (worst < EXACT and decrement < info[2]):
                 copy_rows(work.R, R)
                 copy(work.y, k + 1, y)
                 info[2], info[3], info[4], info[5], info[6] = decrement, floor, worst, used, n
