@@ -413,14 +413,12 @@ def _take_shortcut(findings, feasibility):
 
 def _take_the_certain_path(findings):
     problem, index = findings.problem, findings.open()
-    support = problem.support
-    if support.ends != BOUNDED or support.atoms_of_reference() is not None:
-        part = problem.columns(index)
+    part = problem.columns(index)
+    if problem.support.ends == BOUNDED and problem.support.atoms_of_reference() is None:
+        _write_down(findings, index, part, *_minimise_on_interval(part))
+    else:
         minimum, ladder = _minimise(part)
         _write_down(findings, index, part, minimum, certify(part, minimum), ladder)
-        return
-    part = problem.columns(index)
-    _write_down(findings, index, part, *_minimise_on_interval(part))
 
 
 def _write_down(findings, index, part, minimum, verdict, ladder=None):
