@@ -47,8 +47,8 @@ def test_the_command_says_how_far_it_is():
     )
     assert done.stdout == ""
     lines = done.stderr.splitlines()
-    assert len(lines) == 5 and lines[0].startswith("maxent: 0 of 4 parts compiled")
-    assert lines[-1].startswith("maxent: 4 of 4 parts compiled")
+    assert len(lines) == 6 and lines[0].startswith("maxent: 0 of 5 parts compiled")
+    assert lines[-1].startswith("maxent: 5 of 5 parts compiled")
 
 
 def test_no_process_is_an_error():
