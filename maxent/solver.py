@@ -486,9 +486,10 @@ def _minimise_on_interval(problem):
     """(Minimum, verdict of `certify`) of the certain path; where that is not sure, of plain Newton
     too.
 
-    Where all degrees counted to the end the certain path's answer is that of the moments to the
-    last place. Their rounding may leave few digits of it, and plain Newton's density, with lumps
-    where no moment shows one, may seem to have more; it is further away.
+    Where all degrees counted to the end the certain path's answer is that of the moments as given,
+    closer than their rounding tells. That may leave few digits of it, and plain Newton's density,
+    with lumps where no moment shows one, may seem to have more: of those compared with an exact
+    answer (docs/performance.md) it was further away.
     """
     minimum = dual.minimise_hard(problem)
     verdict = certify(problem, minimum)

@@ -5,7 +5,9 @@ No timing here: what must not creep up are Newton steps and densities evaluated.
 
 import itertools
 import json
+import multiprocessing
 import pickle
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import mpmath as mp
@@ -421,15 +423,20 @@ def test_columns_that_are_nearly_atoms_are_not_tried(monkeypatch):
 
 
 # ------------------------------------------------------------------ the work
-# k: (share confirmed, mean steps, mean evaluations, most steps) of 400 mixtures. The most hang by
-# the last bits, which differ between loops just compiled and loops kept on disk.
-WORK = {6: (1.0, 2.7, 3.8, 6), 10: (1.0, 2.4, 3.5, 9), 20: (0.995, 2.3, 3.3, 14)}
+# k: (share confirmed, mean steps, mean evaluations, most steps) of 400 mixtures
+WORK = {6: (1.0, 2.7, 3.8, 6), 10: (1.0, 2.4, 3.5, 9), 20: (0.995, 2.3, 3.3, 13)}
 
 
 @pytest.mark.parametrize("k", WORK)
 def test_steps_and_evaluations_do_not_creep_up(k):
+    """Of loops kept on disk, as users have them: the last bits of loops just compiled differ, and
+    with them the steps of the worst column.
+    """
     share, steps, evaluations, most = WORK[k]
-    found = shortcut(mixtures(400, k, seed=k))
+    moments = mixtures(400, k, seed=k)
+    shortcut(moments)  # compiled and kept, if it was not
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as fresh:
+        found = fresh.submit(shortcut, moments).result()
     numbers = found.numbers[found.confirmed]
     assert found.confirmed.mean() >= share
     assert numbers[:, 0].mean() <= steps

@@ -178,9 +178,10 @@ def attempt(m, rec, ends, begin, rule, limit, trust, follow, cap, R, y, info, pe
     from a start of order `cap` at most, elsewhere from `begin` (k+1); follow: along the path of
     moments.  rule: `panel_rule(k)`; limit: steps.
 
-    R (3, k), y (k+1) and info (7) are replaced by anything with a lower moment error:
-    log p = sum y_j phi_j, phi by R.  info: steps, evaluations, both added, decrement, its floor,
-    largest moment error on the nodes, degrees that counted, nodes.
+    R (3, k), y (k+1) and info (7) are replaced by anything with a lower moment error, and by what
+    has an EXACT one and a lower decrement: log p = sum y_j phi_j, phi by R.  info: steps,
+    evaluations, both added, decrement, its floor, largest moment error on the nodes, degrees that
+    counted, nodes.
 
     Returns (code, a lower cap with which to begin again, or less than 0, number of local maxima of
     what is best so far, its log mass).  The maxima go into peaks; y is left with that mass.
