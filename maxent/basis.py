@@ -45,22 +45,6 @@ class Basis:
         """The basis of some columns of a batch: here one for all."""
         return self
 
-    def coefficients_of(self, rows):
-        """P (k+1, k+1): row j is polynomial j of the recurrence `rows` (3, k), in this basis."""
-        k = rows.shape[1]
-        a, b, d = self.recurrence(k + 1)
-        P = np.zeros((k + 1, k + 2))
-        P[0, 0] = 1.0
-        for j in range(k):
-            x = P[j, : k + 1] / a
-            times_t = -x * b
-            times_t[1:] += x[:-1]
-            times_t[:-1] += (x * d)[1:]
-            P[j + 1, : k + 1] = rows[0, j] * times_t + rows[1, j] * P[j, : k + 1]
-            if j:
-                P[j + 1] -= rows[2, j] * P[j - 1]
-        return P[:, : k + 1]
-
     def evaluate(self, t, k):
         """phi_0 … phi_k at t: shape (*t.shape, k+1)."""
         t = np.asarray(t, dtype=float)

@@ -161,7 +161,7 @@ def certify(problem, minimum):
     lost |= (moment_error <= BELIEVED) & (mass_error <= BELIEVED) & ~np.isfinite(seen).all(axis=1)
     failed = np.where(lost, Status.ILL_CONDITIONED, Status.NOT_CONVERGED)
     status = np.where(confirmed, Status.SOLVED, failed)
-    return status, moment_error, mass_error, condition, np.nan_to_num(digits)
+    return status, moment_error, mass_error, condition, np.fmax(digits, 0.0)
 
 
 def digits_left(blur):

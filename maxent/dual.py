@@ -25,8 +25,6 @@ from functools import lru_cache
 import numpy as np
 
 from maxent._kernels import certain, descent, evaluation, fast
-from maxent._kernels.dual import DEPTH as WINDOW_DEPTH
-from maxent._kernels.window import window
 from maxent.quadrature import clenshaw_curtis, gauss_legendre, panel_rule
 
 MOST_STEPS = 300
@@ -198,17 +196,9 @@ def minimise_hard(problem, starts=None, limit=CERTAIN_STEPS):
             peaks[j],
         )
     P, expected = np.zeros((columns, size, size)), np.full((columns, size), np.nan)
-    edges = np.zeros((columns, 2))
-    sizes, named = np.ones((columns, size)), np.full((columns, size), np.nan)
-    for j in range(columns):
-        basis = problem.basis[j]
-        P[j] = basis.coefficients_of(recurrence[j])
-        named[j] = y[j] @ P[j]
-        edges[j] = window(y[j], recurrence[j], ends, WINDOW_DEPTH)
-        t, p = evaluation.nodes(y[j], recurrence[j], ends, rule)
-        if t.size:
-            phi = basis.evaluate(t, k)
-            expected[j], sizes[j] = p @ phi, np.sqrt(p @ phi**2)
+    sizes, edges = np.ones((columns, size)), np.zeros((columns, 2))
+    evaluation.translate(y, recurrence, recurrences, ends, rule, P, expected, sizes, edges)
+    named = (y[:, None] @ P)[:, 0]
     steps, evaluations, decrement, blur, _, used, _ = info.T
     return Minimum(
         y,

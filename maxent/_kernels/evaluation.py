@@ -1,10 +1,15 @@
-"""Values of a solved density: log p at many points, and nodes for expectations."""
+"""Values of a solved density: log p at many points, nodes for expectations, and how a density in
+its own polynomials looks in the basis of its support."""
+
+import math
 
 import numpy as np
 
 from .compiled import ZERO, kernel
-from .dual import allocate, spread_out
-from .recurrence import series
+from .dual import DEPTH, allocate, dot, dot3, spread_out
+from .recurrence import series, table
+from .stieltjes import expand
+from .window import window
 
 
 @kernel
@@ -27,3 +32,26 @@ def nodes(c, rec, ends, rule):
     n, _ = spread_out(c, rec, ends, rule, work)
     n = max(n, 0)
     return work[0][:n].copy(), work[2][:n].copy()
+
+
+@kernel
+def translate(y, own, recurrences, ends, rule, P, expected, sizes, edges):
+    """What the support's basis (recurrences (columns, 3, k)) sees of exp(sum_j y_j phi_j), y
+    (columns, k+1), phi by the recurrences own (columns, 3, k).
+
+    P (columns, k+1, k+1): row j is phi_j in that basis.  expected, sizes (columns, k+1): means and
+    root mean squares of its functions, untouched where no panels resolve the density.  edges
+    (columns, 2): the window outside of which it is negligible.
+    """
+    k = own.shape[2]
+    work = allocate(k, rule[0].shape[0], ZERO)
+    t, _, p, phi, _, _, _ = work
+    for i in range(y.shape[0]):
+        expand(recurrences[i], own[i], P[i])
+        edges[i, 0], edges[i, 1] = window(y[i], own[i], ends, DEPTH)
+        n, _ = spread_out(y[i], own[i], ends, rule, work)
+        if n > 0:
+            table(t, n, recurrences[i], phi)
+            for j in range(k + 1):
+                expected[i, j] = dot(p, phi[j], n)
+                sizes[i, j] = math.sqrt(dot3(p, phi[j], phi[j], n))

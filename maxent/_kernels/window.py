@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from .compiled import inlined, kernel
+from .compiled import inlined, inner
 from .recurrence import fill, series
 
 LINE, HALF, BOUNDED = 2, 1, 0
@@ -39,7 +39,7 @@ def power_coefficients(c, rec, out):
             now[i] = after[i]
 
 
-@kernel
+@inner
 def window(c, rec, ends, depth):
     """(lo, hi) of the window; hi < lo where exp(q) is not integrable."""
     if ends == BOUNDED:
