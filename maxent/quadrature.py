@@ -128,13 +128,13 @@ def gauss(recurrences):
 def panel_rule(k):
     """(nodes, weights, local points, local transform) of a panel.
 
-    `transform @ values at the points`, (n,) with n > k the next multiple of four, are the Chebyshev
+    `values at the points @ transform`, (n,) with n > k the next multiple of four, are the Chebyshev
     coefficients of a polynomial of degree k, and zeros.
     """
     nodes, weights = gauss_legendre(max(PANEL_NODES, k + 8))
     n = (k + 4) // 4 * 4
     theta = np.pi * (np.arange(n) + 0.5) / n
-    transform = np.cos(np.outer(np.arange(n), theta)) * (2.0 / n)
-    transform[0] *= 0.5
-    transform[k + 1 :] = 0.0
+    transform = np.cos(np.outer(theta, np.arange(n))) * (2.0 / n)
+    transform[:, 0] *= 0.5
+    transform[:, k + 1 :] = 0.0
     return (nodes, weights, *_frozen(np.cos(theta), transform))

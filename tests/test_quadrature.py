@@ -58,6 +58,6 @@ def test_panel_rule_turns_values_into_chebyshev_coefficients(k):
     assert weights.sum() == pytest.approx(2.0, abs=1e-14)
     c = np.random.default_rng(k).normal(size=k + 1)
     values = np.polynomial.chebyshev.chebval(points, c)
-    found = transform @ values
+    found = values @ transform
     np.testing.assert_allclose(found[: k + 1], c, atol=1e-13 * k)
     assert len(found) % 4 == 0 and len(found) - k in (1, 2, 3, 4) and not found[k + 1 :].any()

@@ -144,7 +144,7 @@ def localise(c, rec, a, b, rule, local):
     for i in range(local_points.shape[0]):
         value = series(c, rec, middle + half * local_points[i])
         for j in range(k + 1):
-            local[j] += local_transform[j, i] * value
+            local[j] += local_transform[i, j] * value
 
 
 @inner

@@ -27,8 +27,9 @@ MOST_DUAL_STEPS = 40
 SETTLED = 0.01
 # Log masses are kept in these bounds; below FORGOTTEN they need not settle.
 LIGHTEST, FORGOTTEN, HEAVIEST = -80.0, -50.0, 5.0
-# What a term that has just joined may weigh at first.
-NEWCOMER = -2.0
+# What a term that has just joined may weigh at first: little, for a log mass that is to vanish
+# falls by one a step, and one that is to grow rises by LONGEST.
+NEWCOMER = -24.0
 # Points with less are left out when there is no room.
 IDLE = -36.0
 # Damped Newton stops when the terms that matter change by less than this.

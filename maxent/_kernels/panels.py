@@ -11,6 +11,8 @@ bounds that no sampling could:
 
 A panel is dropped where the first lies `depth` below the highest value seen, kept where the second
 is below the rounding, and bisected otherwise.  No spike, satellite or end-point layer can hide.
+Both halves of a panel get their values at once, in loops long enough to vectorise; coefficients are
+asked for only where the values do not show already that the panel must be bisected.
 """
 
 import math
@@ -20,6 +22,7 @@ import numpy as np
 from .compiled import inlined, inner
 
 MAX_PANELS = 192
+DEEPEST = 127  # panels that wait while others are looked at
 # A panel is never narrower than this share of its distance from the centre of the window: below it
 # the nodes coincide in float64.
 NARROWEST = 4e-15
@@ -61,41 +64,49 @@ def resolved_to(target, local, k, half, nodes, noise):
 
 
 @inner(fastmath={"contract"})
-def look(c, rec, middle, half, points, transform, values, local):
-    """Chebyshev coefficients of sum_j c_j phi_j on a panel into local, its values there into
-    values; returns the largest.  Both (n,), n whole fours: zeros follow the k + 1 coefficients.
-    """
-    n = points.shape[0]
-    for i in range(0, n, 4):
-        t0, t1 = middle + half * points[i], middle + half * points[i + 1]
-        t2, t3 = middle + half * points[i + 2], middle + half * points[i + 3]
-        now0, now1, now2, now3 = 1.0, 1.0, 1.0, 1.0
-        before0, before1, before2, before3 = 0.0, 0.0, 0.0, 0.0
-        sum0, sum1, sum2, sum3 = c[0], c[0], c[0], c[0]
-        for j in range(rec.shape[1]):
-            up, shift, down, share = rec[0, j], rec[1, j], rec[2, j], c[j + 1]
-            before0, now0 = now0, (up * t0 + shift) * now0 - down * before0
-            before1, now1 = now1, (up * t1 + shift) * now1 - down * before1
-            before2, now2 = now2, (up * t2 + shift) * now2 - down * before2
-            before3, now3 = now3, (up * t3 + shift) * now3 - down * before3
-            sum0 += share * now0
-            sum1 += share * now1
-            sum2 += share * now2
-            sum3 += share * now3
-        values[i], values[i + 1], values[i + 2], values[i + 3] = sum0, sum1, sum2, sum3
-    peak = values[0]
-    for i in range(1, n):
-        peak = max(peak, values[i])
-    for j in range(0, n, 4):
-        sum0, sum1, sum2, sum3 = 0.0, 0.0, 0.0, 0.0
+def climb(c, rec, t, now, before, total):
+    """sum_j c_j phi_j(t_i) into total, for all t at once; now and before are for its own use."""
+    n, k = t.shape[0], rec.shape[1]
+    for i in range(n):
+        now[i], before[i], total[i] = 1.0, 0.0, c[0]
+    j = 0
+    while j + 2 <= k:  # two at a time, or most of the time would go to and from memory
+        up, shift, down, share = rec[0, j], rec[1, j], rec[2, j], c[j + 1]
+        up_, shift_, down_, share_ = rec[0, j + 1], rec[1, j + 1], rec[2, j + 1], c[j + 2]
         for i in range(n):
-            value = values[i]
-            sum0 += transform[j, i] * value
-            sum1 += transform[j + 1, i] * value
-            sum2 += transform[j + 2, i] * value
-            sum3 += transform[j + 3, i] * value
-        local[j], local[j + 1], local[j + 2], local[j + 3] = sum0, sum1, sum2, sum3
-    return peak
+            one = (up * t[i] + shift) * now[i] - down * before[i]
+            two = (up_ * t[i] + shift_) * one - down_ * now[i]
+            before[i], now[i] = one, two
+            total[i] += share * one + share_ * two
+        j += 2
+    if j < k:
+        up, shift, down, share = rec[0, j], rec[1, j], rec[2, j], c[j + 1]
+        for i in range(n):
+            total[i] += share * ((up * t[i] + shift) * now[i] - down * before[i])
+
+
+@inner(fastmath={"contract"})
+def expand_locally(values, transform, local):
+    """Chebyshev coefficients of a panel's values, (n,), n whole fours, zeros after k + 1."""
+    n = values.shape[0]
+    for j in range(n):
+        local[j] = 0.0
+    for i in range(0, n, 4):
+        v0, v1, v2, v3 = values[i], values[i + 1], values[i + 2], values[i + 3]
+        for j in range(n):
+            low = transform[i, j] * v0 + transform[i + 1, j] * v1
+            local[j] += low + (transform[i + 2, j] * v2 + transform[i + 3, j] * v3)
+
+
+@inner
+def sharpest(target, k, nodes, noise):
+    """No panel on which the exponent varies by more than this is `resolved_to` target."""
+    most = 0.0
+    for e in range(len(ELLIPSES)):
+        rho = ELLIPSES[e]
+        spare = target + 2.0 * nodes * LOG_ELLIPSES[e]
+        most = max(most, spare / (1.0 + 0.5 * (rho + 1.0 / rho)))
+    return 2.0 * (most + k * noise)
 
 
 @inlined
@@ -150,61 +161,80 @@ def survey(
     the largest exponent seen, the number of gaps.
     """
     k = c.shape[0] - 1
-    values, local = np.empty(local_points.shape[0]), np.empty(local_points.shape[0])
-    stack_l = np.empty(128)
-    stack_r = np.empty(128)
+    n = local_points.shape[0]
+    local, t, now, before = np.empty(n), np.empty(2 * n), np.empty(2 * n), np.empty(2 * n)
+    stack_l, stack_r, seen = np.empty(DEEPEST), np.empty(DEEPEST), np.empty(DEEPEST * n)
     most = left.shape[0]
     bound = np.empty(most)
     centre = 0.5 * (lo + hi)
-    peak = -np.inf
     size = 0.0
     for j in range(1, k + 1):
         size += abs(c[j])
     noise = NOISE * size
+    steep = sharpest(coarse, k, nodes, noise)
     count = 0
     gaps = 0
     top = 0
     stack_l[0], stack_r[0] = lo, hi
+    for i in range(n):
+        t[i] = centre + 0.5 * (hi - lo) * local_points[i]
+    climb(c, rec, t[:n], now, before, seen)
+    peak = seen[0]
+    for i in range(1, n):
+        peak = max(peak, seen[i])
     while top >= 0:
         a, b = stack_l[top], stack_r[top]
-        top -= 1
+        values = seen[top * n : (top + 1) * n]
         half = 0.5 * (b - a)
         middle = 0.5 * (a + b)
-        peak = max(peak, look(c, rec, middle, half, local_points, local_transform, values, local))
-        spread = 0.0
-        for j in range(1, k + 1):
-            spread += abs(local[j])
-        beyond = max(abs(a), abs(b)) - 1.0
-        factor = k * math.log1p(beyond) if beyond > 0.0 else 0.0
-        upper = local[0] + spread + factor
-        if upper < peak - depth:
-            if gaps < gap_left.shape[0]:
-                gap_left[gaps], gap_right[gaps] = a, b
-                gaps += 1
-            continue
-        target = coarse
-        if fine > -np.inf:
-            target = min(coarse, fine + peak - local[0])
-        if half <= NARROWEST * (abs(middle - centre) + half) or resolved_to(
-            target, local, k, half, nodes, noise
-        ):
-            if count == most:
-                keep = 0
-                for i in range(count):
-                    if bound[i] >= peak - depth:
-                        left[keep], right[keep], bound[keep] = left[i], right[i], bound[i]
-                        keep += 1
-                if keep == most:
-                    return -1, peak, gaps
-                count = keep
-            left[count], right[count], bound[count] = a, b, upper
-            count += 1
-        else:
-            if top + 2 >= 128:
-                return -1, peak, gaps
-            stack_l[top + 1], stack_r[top + 1] = middle, b
-            stack_l[top + 2], stack_r[top + 2] = a, middle
-            top += 2
+        least, highest = values[0], values[0]
+        for i in range(1, n):
+            least, highest = min(least, values[i]), max(highest, values[i])
+        widest = half > NARROWEST * (abs(middle - centre) + half)
+        if not (widest and highest >= peak - depth and highest - least > steep):
+            expand_locally(values, local_transform, local)
+            spread = 0.0
+            for j in range(1, k + 1):
+                spread += abs(local[j])
+            beyond = max(abs(a), abs(b)) - 1.0
+            factor = k * math.log1p(beyond) if beyond > 0.0 else 0.0
+            upper = local[0] + spread + factor
+            if upper < peak - depth:
+                if gaps < gap_left.shape[0]:
+                    gap_left[gaps], gap_right[gaps] = a, b
+                    gaps += 1
+                top -= 1
+                continue
+            target = coarse
+            if fine > -np.inf:
+                target = min(coarse, fine + peak - local[0])
+            if not widest or resolved_to(target, local, k, half, nodes, noise):
+                if count == most:
+                    keep = 0
+                    for i in range(count):
+                        if bound[i] >= peak - depth:
+                            left[keep], right[keep], bound[keep] = left[i], right[i], bound[i]
+                            keep += 1
+                    if keep == most:
+                        return -1, peak, gaps
+                    count = keep
+                left[count], right[count], bound[count] = a, b, upper
+                count += 1
+                top -= 1
+                continue
+        if top + 1 == DEEPEST:
+            return -1, peak, gaps
+        # the left half is the next
+        stack_l[top], stack_r[top] = middle, b
+        stack_l[top + 1], stack_r[top + 1] = a, middle
+        for i in range(n):
+            t[i] = 0.5 * (middle + b) + 0.5 * half * local_points[i]
+            t[n + i] = 0.5 * (a + middle) + 0.5 * half * local_points[i]
+        values = seen[top * n : (top + 2) * n]
+        climb(c, rec, t, now, before, values)
+        for i in range(2 * n):
+            peak = max(peak, values[i])
+        top += 1
     keep = 0
     for i in range(count):
         if bound[i] >= peak - depth:
