@@ -65,12 +65,12 @@ class Density:
     ):
         self._set(
             domain=domain,
-            coefficients=_read_only(np.reshape(coefficients, (*batch_shape, -1))),
-            loc=_read_only(np.reshape(loc, batch_shape)),
-            scale=_read_only(np.reshape(scale, batch_shape)),
+            coefficients=_read_only(coefficients, (*batch_shape, -1)),
+            loc=_read_only(loc, batch_shape),
+            scale=_read_only(scale, batch_shape),
             certificate=certificate,
             batch_shape=tuple(batch_shape),
-            samples=None if samples is None else _read_only(np.reshape(samples, batch_shape)),
+            samples=None if samples is None else _read_only(samples, batch_shape),
             transform=transform,
             _degrees=None if degrees is None else np.reshape(degrees, batch_shape),
             basis=domain.basis if basis is None else basis,
@@ -596,7 +596,8 @@ class Density:
         return out.reshape(self.batch_shape)[()]
 
 
-def _read_only(array):
-    array = np.array(array, dtype=float)
+def _read_only(array, shape):
+    """A copy of that shape."""
+    array = np.array(array, dtype=float).reshape(shape)
     array.setflags(write=False)
     return array

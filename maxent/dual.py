@@ -246,7 +246,9 @@ def shortcut(moments, error, believed, limit=ORDINARY_STEPS):
     arrays = moments, error, coefficients, codes, numbers
     _solve_columns(False, limit, believed, *arrays)
     index = (codes != fast.CONFIRMED).nonzero()[0]
-    if index.size:
+    if index.size == columns:
+        _solve_columns(True, limit, believed, *arrays)
+    elif index.size:
         part = [array[index] for array in arrays]
         _solve_columns(True, limit, believed, *part)
         for array, new in zip(arrays[2:], part[2:], strict=True):

@@ -33,6 +33,7 @@ NUMBERS = (
     "condition",
     "digits",
 )
+COUNTS = NUMBERS[:2]
 # Moments on the boundary to rounding, whose atoms do not stand out, may be those of narrow lumps:
 # a density counts there only if it meets them this closely. (Densities that the solver found for
 # atoms alone were off by 6e-12 and more.)
@@ -308,17 +309,23 @@ class _Findings:
         return f"{(reason if isinstance(reason, str) else reason()).rstrip('.')}. {status.remedy}"
 
     def certificate(self):
-        fields = dict(zip(NUMBERS, self.numbers.T, strict=True))
-        fields["steps"] = fields["steps"].astype(int)
-        fields["evaluations"] = fields["evaluations"].astype(int)
-        fields["status"], fields["atoms"] = STATUSES[self.code], self.atoms
-        shape, columns = self.problem.batch_shape, np.arange(self.code.size)
+        shape = self.problem.batch_shape
         if shape == ():
-            fields, columns = {name: value[0] for name, value in fields.items()}, columns[0]
+            columns, status, atoms = 0, STATUSES[self.code[0]], self.atoms[0]
+            fields = dict(zip(NUMBERS, self.numbers[0], strict=True))
+            for name in COUNTS:
+                fields[name] = int(fields[name])
         else:
-            fields = {name: value.reshape(shape) for name, value in fields.items()}
-            columns = columns.reshape(shape)
-        return Certificate(message=Messages(self.tell, columns), **fields)
+            columns = np.arange(self.code.size).reshape(shape)
+            status, atoms = STATUSES[self.code].reshape(shape), self.atoms.reshape(shape)
+            fields = {
+                name: value.reshape(shape)
+                for name, value in zip(NUMBERS, self.numbers.T, strict=True)
+            }
+            for name in COUNTS:
+                fields[name] = fields[name].astype(int)
+        message = Messages(self.tell, columns)
+        return Certificate(status=status, atoms=atoms, message=message, **fields)
 
 
 def _find(problem, notes):
@@ -395,12 +402,12 @@ def _rule_out(findings):
 
 def _take_shortcut(findings, feasibility):
     """Ordinary columns on an interval; the others stay open."""
-    problem, index = findings.problem, findings.open()
-    index = index[feasibility.margin[index] > ORDINARY * feasibility.tolerance[index]]
-    if not index.size:
+    problem = findings.problem
+    ordinary = findings.code == Status.NOT_CONVERGED.value
+    ordinary &= feasibility.margin > ORDINARY * feasibility.tolerance
+    if not ordinary.any():
         return
-    if index.size == findings.code.size:
-        index = slice(None)
+    index = slice(None) if ordinary.all() else ordinary.nonzero()[0]
     found = dual.shortcut(problem.moments[index], problem.error[index], BELIEVED)
     ok = found.confirmed
     found.numbers[:, -1] = digits_left(found.numbers[:, -1])

@@ -35,8 +35,8 @@ def value(c, m, log_z):
 def lay_out(c, rec, ends, rule, fixed, work):
     """`spread_out`; or fixed > 0: that many nodes and weights (discrete points) stand in `work`."""
     if fixed > 0:
-        t, w, p, phi, _, _, _ = work
-        return fixed, normalise(c, rec, fixed, t, w, phi, p)
+        t, w, p, phi, basis, _, _ = work
+        return fixed, normalise(c, rec, fixed, t, w, phi, p, basis[0])
     return spread_out(c, rec, ends, rule, work)
 
 

@@ -9,6 +9,7 @@ import math
 import numpy as np
 
 from .compiled import inner
+from .exponential import exponential
 from .panels import MAX_PANELS, place, refine
 from .recurrence import fill, table
 from .window import window
@@ -55,7 +56,7 @@ def spread_out(c, rec, ends, rule, work):
 
     The number is negative when exp(q) is not integrable or cannot be resolved.
     """
-    t, w, p, phi, _, left, right = work
+    t, w, p, phi, basis, left, right = work
     points, weights, local_points, local_transform = rule
     lo, hi = window(c, rec, ends, DEPTH)
     if not lo < hi:
@@ -66,26 +67,29 @@ def spread_out(c, rec, ends, rule, work):
     if count <= 0:
         return -1, 0.0
     n = place(left, right, count, points, weights, t, w)
-    return n, normalise(c, rec, n, t, w, phi, p)
+    return n, normalise(c, rec, n, t, w, phi, p, basis[0])
 
 
 @inner
-def normalise(c, rec, n, t, w, phi, p):
-    """Probabilities w exp(q) / Z into p, the basis into phi; returns log Z."""
+def normalise(c, rec, n, t, w, phi, p, q):
+    """Probabilities w exp(q) / Z into p, the basis into phi, q destroyed; returns log Z."""
     k = c.shape[0] - 1
     table(t, n, rec, phi)
     for i in range(n):
-        p[i] = c[0]
+        q[i] = c[0]
     for j in range(1, k + 1):
         cj = c[j]
         for i in range(n):
-            p[i] += cj * phi[j, i]
+            q[i] += cj * phi[j, i]
     peak = -np.inf
     for i in range(n):
-        peak = max(peak, p[i])
+        peak = max(peak, q[i])
+    for i in range(n):
+        q[i] -= peak
+    exponential(q[:n], p[:n])
     total = 0.0
     for i in range(n):
-        p[i] = w[i] * math.exp(p[i] - peak)
+        p[i] *= w[i]
         total += p[i]
     for i in range(n):
         p[i] /= total

@@ -17,13 +17,13 @@ LOWEST, HIGHEST = -700.0, 700.0
 
 @kernel(fastmath={"contract"})
 def exponential(x, out):
-    """exp(x) into out, both (n,), in loops that vectorise; x is held within ±700."""
+    """exp(x) into out, both (n,), in loops that vectorise; x is held within ±700, nan is nan."""
     n = x.shape[0]
     bits = out.view(np.int64)
     for i in range(n):
         v = x[i]
-        v = v if v > LOWEST else LOWEST
-        v = v if v < HIGHEST else HIGHEST
+        v = LOWEST if v < LOWEST else v
+        v = HIGHEST if v > HIGHEST else v
         z = v * LOG2E + SHIFTER
         whole = z - SHIFTER
         r = v - whole * LN2_HIGH
