@@ -17,13 +17,9 @@ LOWEST, HIGHEST = -700.0, 700.0
 
 @kernel(fastmath={"contract"})
 def exponential(x, out):
-    """exp(x) into out, both (n,), in loops that vectorise; x is held within ±700, nan is nan."""
-    n = x.shape[0]
-    bits = out.view(np.int64)
-    for i in range(n):
-        v = x[i]
-        v = LOWEST if v < LOWEST else v
-        v = HIGHEST if v > HIGHEST else v
+    """exp(x) into out, both (n,), in a loop that vectorises; x is held within ±700, nan is nan."""
+    for i in range(x.shape[0]):
+        v = min(max(x[i], LOWEST), HIGHEST)
         z = v * LOG2E + SHIFTER
         whole = z - SHIFTER
         r = v - whole * LN2_HIGH
@@ -36,9 +32,6 @@ def exponential(x, out):
         high += square * (2.48015873015873e-05 + r * 2.7557319223985893e-06)
         top = 2.755731922398589e-07 + r * 2.505210838544172e-08
         top += square * (2.08767569878681e-09 + r * 1.6059043836821613e-10)
-        x[i] = 1.0 + (r + square * (low + fourth * (high + fourth * top)))
-        out[i] = z
-    for i in range(n):
-        bits[i] = (bits[i] + 1023) << 52
-    for i in range(n):
-        out[i] *= x[i]
+        part = 1.0 + (r + square * (low + fourth * (high + fourth * top)))
+        power = np.int64((np.float64(z).view(np.int64) + 1023) << 52)
+        out[i] = part * power.view(np.float64)

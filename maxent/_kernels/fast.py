@@ -102,23 +102,13 @@ def combine(c, table, q):
     """sum_j c_j T_j, j = 0 … k, at the nodes, four rows at a time after the first k mod 4."""
     k = c.shape[0] - 1
     n = q.shape[0]
-    o = c[0]
-    j = 1 + k % 4
-    if j == 1:
-        for i in range(n):
-            q[i] = o
-    elif j == 2:
-        a = c[1]
-        for i in range(n):
-            q[i] = o + a * table[1, i]
-    elif j == 3:
-        a, b = c[1], c[2]
-        for i in range(n):
-            q[i] = o + a * table[1, i] + b * table[2, i]
-    else:
-        a, b, d = c[1], c[2], c[3]
-        for i in range(n):
-            q[i] = o + a * table[1, i] + b * table[2, i] + d * table[3, i]
+    rest = k % 4
+    o, a = c[0], c[1] if rest > 0 else 0.0
+    b, d = c[2] if rest > 1 else 0.0, c[3] if rest > 2 else 0.0
+    second, third = min(2, k), min(3, k)
+    for i in range(n):
+        q[i] = o + a * table[1, i] + b * table[second, i] + d * table[third, i]
+    j = 1 + rest
     while j < k:
         a, b, d, e = c[j], c[j + 1], c[j + 2], c[j + 3]
         for i in range(n):
@@ -176,12 +166,13 @@ def project_twice(p, high, table, out):
             bh += y * t
         out[j], out[j + 1], out[k + j], out[k + j + 1] = a, b, ah, bh
         j += 2
-    if j == k:
+    while j <= k:
         a, ah = 0.0, 0.0
         for i in range(n):
             a += p[i] * table[j, i]
             ah += high[i] * table[j, i]
         out[j], out[k + j] = a, ah
+        j += 1
     for j in range(1, k + 1):
         out[k + j] = 2.0 * out[k + j] - out[k - j]
 
