@@ -629,11 +629,12 @@ def descend(m, c, code, panels, base, tree, limit, picked, room, work, counts):
 
     code: on panels, how it ended before. counts: steps and evaluations, which are added to.
     """
-    values, mean, trial_mean, trial, step, bent, y, U, spare = work
+    values, mean, trial_mean, trial, step, bent, way, y, U, spare = work
+    first_table, first_weights, growth, factor, cosines, _, _ = base
     k = m.shape[0] - 1
     rows = k + 1
     slack = ROUGH if panels and code == REFUSED else 0.0
-    table, weights, q, p = base[0], base[1], room[2], room[3]
+    table, weights, q, p = first_table, first_weights, room[2], room[3]
     if panels:
         if not refresh(c, tree, slack, picked, room, mean, counts):
             return REFUSED
@@ -667,13 +668,13 @@ def descend(m, c, code, panels, base, tree, limit, picked, room, work, counts):
             smallest = min(smallest, U[j, j])
         done = decrement < max(LAST, BLURRED * k * GRADIENT_ROUNDING / smallest)
         if decrement < NEAR and not done and not looked:
-            looked = proved(c, base[2], base[3], base[4], values)
+            looked = proved(c, growth, factor, cosines, values)
             misses += not looked
             if misses == OFTEN:
                 return TOO_COARSE
         back(U, y, step)
         centre(step, mean)
-        way = step
+        copy(step, rows, way)
         carried = False
         slope = -decrement * decrement
         length = 1.0 if decrement < 1.0 else 1.0 / (1.0 + decrement)
@@ -691,7 +692,7 @@ def descend(m, c, code, panels, base, tree, limit, picked, room, work, counts):
             for j in range(1, k + 1):
                 downhill += bent[j] * (mean[j] - m[j])
             if downhill < 0.1 * slope:
-                way = bent
+                copy(bent, rows, way)
                 slope = downhill
                 length = 1.0
                 if decrement < min(CREEPING, LEFT / GRADIENT_ROUNDING * smallest * smallest):
@@ -702,7 +703,7 @@ def descend(m, c, code, panels, base, tree, limit, picked, room, work, counts):
             c[0] += rise
             for j in range(k + 1):
                 c[j] += way[j]
-            fine = panels or proved(c, base[2], base[3], base[4], values)
+            fine = panels or proved(c, growth, factor, cosines, values)
             return CONFIRMED if fine else TOO_COARSE
         idle = idle + 1 if decrement > LESS * least else 0
         least = min(least, decrement)
@@ -735,7 +736,7 @@ def descend(m, c, code, panels, base, tree, limit, picked, room, work, counts):
                 break
             if length == 1.0 and slope != -decrement * decrement:
                 rest = REST
-                way = step
+                copy(step, rows, way)
                 carried = False
                 slope = -decrement * decrement
                 length = 1.0 if decrement < 1.0 else 1.0 / (1.0 + decrement)
@@ -744,8 +745,8 @@ def descend(m, c, code, panels, base, tree, limit, picked, room, work, counts):
         if not found:
             return REFUSED
         d = lower
-        copy(trial, k + 1, c)
-        mean, trial_mean = trial_mean, mean
+        copy(trial, rows, c)
+        copy(trial_mean, 2 * k + 1, mean)
     return REFUSED
 
 
@@ -824,9 +825,10 @@ def solve_columns(m, error, panels, base, tree, limit, believed, c, codes, numbe
         copy(base[6], fine, w)
     off = np.empty(k + 1)
     mean, trial_mean, measured = np.empty(2 * k + 1), np.empty(2 * k + 1), np.empty(2 * k + 1)
-    trial, step, bent, y = np.empty(k + 1), np.empty(k + 1), np.empty(k + 1), np.empty(k + 1)
+    trial, step, y = np.empty(k + 1), np.empty(k + 1), np.empty(k + 1)
+    bent, way = np.empty(k + 1), np.empty(k + 1)
     U, P = np.empty((k, k + 1)), np.empty((k, k))
-    work = np.empty(base[4].shape[1]), mean, trial_mean, trial, step, bent, y, U, f
+    work = np.empty(base[4].shape[1]), mean, trial_mean, trial, step, bent, way, y, U, f
     for column in range(m.shape[0]):
         out = numbers[column]
         if not panels:
