@@ -63,13 +63,13 @@ def test_exponential():
         [np.linspace(-699.0, 699.0, 100_001), np.linspace(-1.0, 1.0, 100_001), [0.0]]
     )
     out = np.empty_like(x)
-    fast.exponential(x.copy(), out)
+    fast.exponential(x, out)
     np.testing.assert_allclose(out, np.exp(x), rtol=5e-16)
     assert out[-1] == 1.0
-    far = np.array([-1e300, -800.0, 800.0, 1e300])
+    far = np.array([-np.inf, -800.0, 800.0, np.inf, np.nan])
     out = np.empty_like(far)
     fast.exponential(far, out)
-    np.testing.assert_allclose(out, np.exp([-700.0, -700.0, 700.0, 700.0]), rtol=5e-16)
+    np.testing.assert_allclose(out, np.exp([-700.0, -700.0, 700.0, 700.0, np.nan]), rtol=5e-16)
 
 
 @pytest.mark.parametrize("k", (1, 4, 9))
