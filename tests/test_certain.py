@@ -161,13 +161,17 @@ def test_a_truncated_exponential_is_its_own_answer(rate):
 
 @pytest.mark.parametrize("k", [8, 9, 11, 13])
 def test_samples_of_heavy_tails_on_their_own_range(k):
-    """The largest of 100,000 values is hundreds of times the mean: a layer and satellites."""
+    """The largest of 100,000 values is hundreds of times the mean: a layer and satellites.
+
+    How many evaluations one of them takes hangs by the last bits: the median is of fourteen. (Of
+    the next, rounding leaves nothing at k = 13: it is refused.)
+    """
     moments = []
-    for seed in range(5):
+    for seed in range(14):
         x = np.random.default_rng(seed).lognormal(0, 1.5, 100_000)
         t = ((x - x.min()) - (x.max() - x)) / np.ptp(x)
         moments.append(chebyshev.chebvander(t, k).mean(axis=0))
-    check(np.array(moments), 90, 250)
+    check(np.array(moments), 60, 220)
     density = maxent.fit(x, k)
     assert density.certificate.status is maxent.Status.SOLVED
     assert density.mean() == pytest.approx(x.mean(), rel=1e-9)
@@ -359,7 +363,8 @@ def test_of_two_answers_that_are_not_sure_the_one_with_more_digits_counts():
     assert not minimum.own[0]
 
 
-def test_where_degrees_are_lost_in_rounding_the_status_says_so():
-    case = drawn_spikes(108)
+@pytest.mark.parametrize("number", [983, 1189, 1219])
+def test_where_degrees_are_lost_in_rounding_the_status_says_so(number):
+    case = drawn_spikes(number)
     density = maxent.solve(case.moments, support=case.support, kind=case.kind, throw=False)
     assert density.certificate.status is maxent.Status.ILL_CONDITIONED
