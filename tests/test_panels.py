@@ -34,7 +34,7 @@ def sharp(kind, k):
         return np.r_[0.0, -3e3, np.zeros(k - 1)]
     if kind == "spikes":  # -a prod (t - place)²
         q = np.polynomial.Polynomial.fromroots(np.repeat(rng.uniform(-0.9, 0.9, k // 2), 2))
-        return np.polynomial.chebyshev.poly2cheb(-1e5 * np.resize(q.coef, k + 1))
+        return np.polynomial.chebyshev.poly2cheb(-1e5 * q.coef)
     return rng.normal(size=k + 1) * 8.0
 
 
